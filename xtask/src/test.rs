@@ -1,0 +1,96 @@
+//! Runs all tests of the workspace, those included that need a control plane or helm, and says what had to be left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::ffi::OsString;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::needs::{self, Need};
+use crate::provide::Provided;
+use crate::{process, source};
+
+/// Names of ignored tests, and what each needs.
+type Needs = BTreeMap<String, BTreeSet<Need>>;
+
+/// Runs the tests of these packages, or of all.
+///
+/// # Errors
+///
+/// When a test fails; and where `CI` is `true`, when one had to be left out.
+pub(crate) fn run(packages: &[String], arguments: &[OsString]) -> Result<()> {
+    // Built first: what does not compile needs no control plane.
+    process::run_successfully(cargo_test(packages).arg("--no-run"))?;
+    let provided = Provided::everything()?;
+    if provided.absent.is_empty() {
+        return process::run_successfully(
+            cargo_test(packages).envs(&provided.environment).args(["--", "--include-ignored"]).args(arguments),
+        );
+    }
+    process::run_successfully(cargo_test(packages).envs(&provided.environment).arg("--").args(arguments))?;
+    let needs = needs_of_ignored_tests()?;
+    run_ignored(packages, &provided, &needs)?;
+    report(&needs, &provided)
+}
+
+fn cargo_test(packages: &[String]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.arg("test").stdin(Stdio::null());
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    if packages.is_empty() {
+        command.arg("--workspace");
+    }
+    command
+}
+
+/// Runs those of the ignored tests whose needs are met, by their full names.
+fn run_ignored(packages: &[String], provided: &Provided, needs: &Needs) -> Result<()> {
+    let listing = cargo_test(packages).args(["--quiet", "--", "--list", "--ignored"]).stderr(Stdio::inherit()).output();
+    let listing = String::from_utf8(listing.context("cannot start cargo")?.stdout)?;
+    let names: Vec<&str> = listing.lines().filter_map(|line| line.strip_suffix(": test")).collect();
+    let possible: Vec<&str> = names.into_iter().filter(|name| is_possible(name, needs, provided)).collect();
+    if possible.is_empty() {
+        return Ok(());
+    }
+    let mut command = cargo_test(packages);
+    command.args(["--", "--ignored", "--exact"]).args(possible).envs(&provided.environment);
+    process::run_successfully(&mut command)
+}
+
+fn is_possible(name: &str, needs: &Needs, provided: &Provided) -> bool {
+    let function = name.rsplit("::").next().unwrap_or(name);
+    needs.get(function).is_some_and(|needs| !needs.iter().any(|need| provided.absent.contains_key(need)))
+}
+
+/// Reads from the sources what each ignored test needs. Tests of one name share what any of them needs.
+fn needs_of_ignored_tests() -> Result<Needs> {
+    let mut found = Needs::new();
+    for file in source::text_files(&source::root()?)?.iter().filter(|file| file.is("rs")) {
+        for test in source::contents(file)?.ignored_tests {
+            let place = || format!("{}:{}", file.path.display(), test.line);
+            let reason = test.reason.as_deref().with_context(|| format!("{}: ignored without a reason", place()))?;
+            let needs = needs::parse(reason).map_err(anyhow::Error::msg).with_context(place)?;
+            found.entry(test.name).or_default().extend(needs);
+        }
+    }
+    Ok(found)
+}
+
+fn report(needs: &Needs, provided: &Provided) -> Result<()> {
+    let mut lines: BTreeMap<String, usize> = BTreeMap::new();
+    for needs in needs.values() {
+        if let Some(need) = needs.iter().find(|need| provided.absent.contains_key(need)) {
+            *lines.entry(format!("need {need}: {}", provided.absent[need])).or_default() += 1;
+        }
+    }
+    for (line, count) in &lines {
+        eprintln!("xtask: left out {count} tests that {line}");
+    }
+    if !lines.is_empty() && env::var("CI").is_ok_and(|value| value == "true") {
+        bail!("tests were left out, and CI is `true`");
+    }
+    Ok(())
+}
