@@ -61,16 +61,8 @@ pub(crate) const BARE: &[&str] = &["etcd", "kube-apiserver", "kubectl"];
 pub(crate) const CONTROL_PLANE: &[&str] =
     &["etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler", "kwok"];
 /// Everything.
-pub(crate) const ALL: &[&str] = &[
-    "etcd",
-    "kube-apiserver",
-    "kubectl",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kwok",
-    "helm3",
-    "helm4",
-];
+pub(crate) const ALL: &[&str] =
+    &["etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler", "kwok", "helm3", "helm4"];
 
 /// Builds those of the programs that are missing, and answers with the folder that holds them.
 ///

@@ -23,6 +23,7 @@ const BROKEN_PODS: &str = include_str!("../kwok/broken-pods.yaml");
 /// The last to start is the first to end.
 const PROCESSES: [&str; 5] = ["kwok", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"];
 const TIME_TO_START: Duration = Duration::from_secs(60);
+const TIME_TO_END: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How much of a control plane runs.
@@ -104,7 +105,11 @@ impl ControlPlane {
         let mut server = Command::new(programs.join("kube-apiserver"));
         server.arg(format!("--etcd-servers=http://127.0.0.1:{client}")).arg(format!("--secure-port={secure}"));
         server.args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"]);
-        server.args(["--authorization-mode=RBAC", "--allow-privileged=true", "--service-cluster-ip-range=10.96.0.0/16"]);
+        server.args([
+            "--authorization-mode=RBAC",
+            "--allow-privileged=true",
+            "--service-cluster-ip-range=10.96.0.0/16",
+        ]);
         server.arg("--token-auth-file").arg(certificates.join("tokens.csv"));
         server.arg("--service-account-issuer=https://kubernetes.default.svc");
         server.arg("--service-account-key-file").arg(certificates.join("sa.key"));
@@ -248,11 +253,13 @@ fn end(folder: &Path, name: &str) -> Result<()> {
     let Ok(text) = fs::read_to_string(pid_file(folder, name)) else { return Ok(()) };
     let Ok(id) = text.trim().parse() else { return Ok(()) };
     // After a restart of the machine the id may be another program's: ours names our folder in its command line.
-    let is_ours =
-        || process::command_line(id).is_some_and(|line| line.contains(folder.to_string_lossy().as_ref()));
-    let deadline = Instant::now() + TIME_TO_START;
-    while is_ours() {
-        process::kill(id)?;
+    let is_ours = process::command_line(id).is_some_and(|line| line.contains(folder.to_string_lossy().as_ref()));
+    if !is_ours {
+        return Ok(());
+    }
+    process::kill(id)?;
+    let deadline = Instant::now() + TIME_TO_END;
+    while !process::has_ended(id) {
         if Instant::now() > deadline {
             bail!("{name} (process {id}) cannot be ended");
         }
@@ -343,18 +350,20 @@ mod tests {
             fs::write(folder.path().join(name), "").expect("writable");
         }
         stop(folder.path()).expect("it can be stopped");
-        let left: Vec<_> = fs::read_dir(folder.path()).expect("kept").flatten().map(|entry| entry.file_name()).collect();
+        let left: Vec<_> =
+            fs::read_dir(folder.path()).expect("kept").flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(left, ["notes.txt"]);
     }
 
     #[test]
     fn a_process_of_somebody_else_is_not_ended() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut other = Command::new("sleep").arg("1000").spawn().expect("sleep starts");
+        let mut other = Command::new("sleep").arg("60").spawn().expect("sleep starts");
         fs::write(pid_file(folder.path(), "etcd"), other.id().to_string()).expect("writable");
         stop(folder.path()).expect("it can be stopped");
-        assert!(other.try_wait().expect("our own child").is_none(), "it was ended");
+        let ended = other.try_wait().expect("our own child");
         other.kill().and_then(|()| other.wait()).expect("our own child");
+        assert_eq!(ended, None);
     }
 
     #[test]

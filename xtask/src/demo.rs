@@ -1,3 +1,5 @@
 //! demo
 use anyhow::Result;
-pub(crate) fn run() -> Result<()> { Ok(()) }
+pub(crate) fn run() -> Result<()> {
+    Ok(())
+}

@@ -104,14 +104,27 @@ fn pid(id: u32) -> Result<Pid> {
     i32::try_from(id).ok().and_then(Pid::from_raw).with_context(|| format!("{id} is no process id"))
 }
 
-/// The command line of a running process; nothing when there is no such process, or one that has ended.
+/// The command line of a process; nothing when there is no such process, or when it is about to be gone.
 pub(crate) fn command_line(id: u32) -> Option<String> {
-    if Path::new("/proc/self/cmdline").exists() {
-        let line = fs::read(format!("/proc/{id}/cmdline")).ok()?;
-        return Some(String::from_utf8_lossy(&line).replace('\0', " "));
-    }
-    let listed = Command::new("ps").args(["-ww", "-o", "command=", "-p", &id.to_string()]).output().ok()?;
-    Some(String::from_utf8_lossy(&listed.stdout).into_owned())
+    about(id, "cmdline", "command=").map(|line| line.replace('\0', " "))
+}
+
+/// Whether a process has ended: there is none of this id, or only its status is left to be read by its parent.
+pub(crate) fn has_ended(id: u32) -> bool {
+    // Linux puts the state behind the name, which stands in brackets and may hold brackets itself.
+    let state = about(id, "stat", "stat=");
+    let state = state.as_deref().map(|line| line.rsplit(") ").next().unwrap_or(line).trim_start());
+    state.is_none_or(|state| state.is_empty() || state.starts_with(['Z', 'X']))
+}
+
+/// What the system tells of a process, by a file of Linux's or a column of `ps`.
+fn about(id: u32, file: &str, column: &str) -> Option<String> {
+    let answer = if Path::new("/proc/self/stat").exists() {
+        fs::read(format!("/proc/{id}/{file}")).ok()?
+    } else {
+        Command::new("ps").args(["-ww", "-o", column, "-p", &id.to_string()]).output().ok()?.stdout
+    };
+    Some(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// Where a program of this name stands on PATH.
@@ -142,11 +155,19 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_gone_has_no_command_line() {
-        let mut child = Command::new("sleep").arg("1000").spawn().expect("sleep starts");
-        assert!(command_line(child.id()).is_some_and(|line| line.contains("sleep 1000")));
+    fn a_process_that_is_gone_has_ended_and_has_no_command_line() {
+        let mut child = Command::new("sleep").arg("60").spawn().expect("sleep starts");
+        // The kernel sets the command line a little after `spawn` returns.
+        while command_line(child.id()).is_none_or(|line| line.is_empty()) {
+            std::thread::yield_now();
+        }
+        let alive = !has_ended(child.id());
         kill(child.id()).expect("our own child can be ended");
+        while !has_ended(child.id()) {
+            std::thread::yield_now();
+        }
         child.wait().expect("it was started");
-        assert!(!command_line(child.id()).is_some_and(|line| line.contains("sleep")));
+        assert!(alive, "it was taken for ended before it was");
+        assert_eq!(command_line(child.id()), None);
     }
 }

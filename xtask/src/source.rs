@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn what_tests_unwrap_does_not_count() {
-        let text = "fn f() { a.unwrap(); b.expect(\"c\"); }\n#[cfg(test)]\nmod tests {\n    fn g() { a.unwrap(); }\n}\n";
+        let text =
+            "fn f() { a.unwrap(); b.expect(\"c\"); }\n#[cfg(test)]\nmod tests {\n    fn g() { a.unwrap(); }\n}\n";
         let inside = measure("src/a.rs", text);
         assert_eq!((inside.panics, inside.test_lines), (2, 4));
         assert_eq!(measure("tests/a.rs", text).panics, 0);
@@ -236,7 +237,8 @@ mod tests {
 
     #[test]
     fn ignored_tests_are_found_with_their_reasons() {
-        let text = "mod m {\n    #[test]\n    #[ignore = \"needs helm\"]\n    fn a() {}\n    #[ignore]\n    fn b() {}\n}\n";
+        let text =
+            "mod m {\n    #[test]\n    #[ignore = \"needs helm\"]\n    fn a() {}\n    #[ignore]\n    fn b() {}\n}\n";
         let found: Vec<_> =
             measure("a.rs", text).ignored_tests.into_iter().map(|test| (test.name, test.reason)).collect();
         assert_eq!(found, [("a".to_owned(), Some("needs helm".to_owned())), ("b".to_owned(), None)]);
