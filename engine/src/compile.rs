@@ -82,7 +82,10 @@ pub fn expand(tasks: &Tasks, answers: &[Answers]) -> Result<Vec<Expanded>, Mista
     }))
 }
 
-fn with_order(found: Vec<(&dyn Kind, Vec<Box<dyn Task>>)>) -> Vec<Entry> {
+/// A kind and the tasks that it was asked for.
+type Found<'a> = (&'a dyn Kind, Vec<Box<dyn Task>>);
+
+fn with_order(found: Vec<Found<'_>>) -> Vec<Entry> {
     let ids: Vec<TaskId> = found
         .iter()
         .flat_map(|(kind, tasks)| tasks.iter().map(|task| TaskId { kind: kind.name(), name: task.name() }))

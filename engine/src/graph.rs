@@ -48,10 +48,10 @@ pub struct ResourceGraph {
 pub enum GraphError {
     /// Two tasks, or two objects of one chart, claim the same resource.
     #[error("{0} is asked for twice, by {1} and by {2}")]
-    Twice(ResourceId, TaskId, TaskId),
+    Twice(String, String, String),
     /// A need names what isn't in the graph.
     #[error("{0} needs {1}, which nothing brings")]
-    Missing(ResourceId, String),
+    Missing(String, String),
     /// Resources that need each other in a circle, each needing the next, the last the first.
     #[error("these need each other in a circle: {}", .0.join(" → "))]
     Circle(Vec<String>),
@@ -137,8 +137,8 @@ impl Builder {
         for resource in &task.expansion.resources {
             let index = self.resources.len();
             if let Some(earlier) = self.places.insert(resource.id.clone(), index) {
-                let first = self.resources[earlier].task.clone();
-                return Err(GraphError::Twice(resource.id.clone(), first, resource.task.clone()));
+                let first = self.resources[earlier].task.to_string();
+                return Err(GraphError::Twice(resource.id.to_string(), first, resource.task.to_string()));
             }
             let node = self.graph.add_node(Vertex::Start(index));
             self.starts.push(node);
@@ -219,7 +219,7 @@ impl Builder {
                         if own { self.starts[target] } else { self.ends[target] }
                     }
                     Need::Task(id) => {
-                        let missing = || GraphError::Missing(resource.id.clone(), id.to_string());
+                        let missing = || GraphError::Missing(resource.id.to_string(), id.to_string());
                         *self.tasks.get(id).ok_or_else(missing)?
                     }
                 };
@@ -239,7 +239,7 @@ impl Builder {
     }
 
     fn place(&self, needing: &ResourceId, id: &ResourceId) -> Result<usize, GraphError> {
-        self.places.get(id).copied().ok_or_else(|| GraphError::Missing(needing.clone(), id.to_string()))
+        self.places.get(id).copied().ok_or_else(|| GraphError::Missing(needing.to_string(), id.to_string()))
     }
 
     /// Kahn's algorithm with a sorted ready set: petgraph's own order is not the same for the same graph built another way.
