@@ -3,6 +3,7 @@
 use cfrt_engine::driver::Drivers;
 use cfrt_engine::task::Kind;
 
+pub mod kube;
 pub mod world;
 
 use world::World;

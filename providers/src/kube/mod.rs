@@ -1,0 +1,5 @@
+//! Kubernetes: building requests, sending them, reading many objects at once, writing one, watching until it is settled.
+
+pub mod call;
+pub mod client;
+pub mod gvk;
