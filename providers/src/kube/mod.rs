@@ -2,4 +2,7 @@
 
 pub mod call;
 pub mod client;
+pub mod discovery;
 pub mod gvk;
+pub mod read;
+pub mod watch;
