@@ -1,1 +1,3 @@
 //! The providers.
+
+pub mod kube;
