@@ -1,10 +1,13 @@
-//! Kubernetes objects: how they compare with what we want, what they need, and when they are ready.
+//! Kubernetes: building requests, sending them, reading many objects at once, writing one, watching until it is settled.
 
 mod align;
+pub mod call;
+pub mod client;
 pub mod compare;
 mod conventions;
 pub mod difference;
 pub mod fields;
+pub mod gvk;
 pub mod normalise;
 mod path;
 pub mod quantity;

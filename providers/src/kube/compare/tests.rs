@@ -144,7 +144,7 @@ fn what_storing_does_to_a_document_is_no_difference() {
 #[test]
 fn rule_1_a_named_key_must_be_there() {
     let table = [
-        ("v1/Pod", json!({"a": {"b": 0}}), json!({"a": {"c": 1}}), json!({"f:a": {"f:c": {}}}), "a.b: nothing to 0"),
+        ("v1/Pod", json!({"a": {"b": 0}}), json!({"a": {"c": 1}}), json!({"f:a": {".": {}}}), "a.b: nothing to 0"),
         (
             "v1/Pod",
             json!({"a": {"b": false}}),
@@ -321,8 +321,8 @@ fn rule_5_what_was_applied_and_is_no_longer_named_goes() {
     let live =
         json!({"data": {"a": 1, "gone": 2, "others": 3}, "list": [{"name": "x"}], "atomic": {"b": 1}, "empty": {}});
     let expected = [
-        "atomic: {\"b\":1} to nothing",
         "data.gone: 2 to nothing",
+        "atomic: {\"b\":1} to nothing",
         "empty: {} to nothing",
         "list: [{\"name\":\"x\"}] to nothing",
     ];
