@@ -1,8 +1,16 @@
-//! Kubernetes: building requests, sending them, reading many objects at once, writing one, watching until it is settled.
+//! Kubernetes: building requests, sending them, reading many objects at once, comparing one, watching until it is settled.
 
+mod align;
 pub mod call;
 pub mod client;
+pub mod compare;
+mod conventions;
+pub mod difference;
 pub mod discovery;
+pub mod fields;
 pub mod gvk;
+pub mod normalise;
+mod path;
+pub mod quantity;
 pub mod read;
 pub mod watch;
