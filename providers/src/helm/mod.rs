@@ -1,0 +1,4 @@
+//! Helm.
+
+mod yaml;
+
