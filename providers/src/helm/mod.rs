@@ -1,4 +1,7 @@
-//! Helm.
+//! Helm: finding and running it, what its charts render to, and the records it keeps.
 
+pub mod binary;
+pub mod run;
 mod yaml;
 
+pub use yaml::YamlFault;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use serde_saphyr::Options;
-use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::options::{AliasLimits, DuplicateKeyPolicy};
 
 /// What is wrong with a YAML text, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,8 +39,13 @@ fn options(twice: Twice) -> Options {
             Twice::Refused => DuplicateKeyPolicy::Error,
             Twice::LastCounts => DuplicateKeyPolicy::LastWins,
         },
+        alias_limits: limits(),
         budget: serde_saphyr::budget! { max_documents: 10_000, max_nodes: 2_000_000, max_events: 8_000_000 },
     }
+}
+
+fn limits() -> AliasLimits {
+    serde_saphyr::alias_limits! { max_total_replayed_events: 250_000 }
 }
 
 fn fault(error: &serde_saphyr::Error) -> YamlFault {
