@@ -149,7 +149,7 @@ fn rule_1_a_named_key_must_be_there() {
             "v1/Pod",
             json!({"a": {"b": false}}),
             json!({"a": {"c": 1}}),
-            json!({"f:a": {"f:c": {}}}),
+            json!({"f:a": {".": {}}}),
             "a.b: nothing to false",
         ),
         ("v1/Pod", json!({"a": ""}), json!({}), json!({}), "a: nothing to \"\""),
