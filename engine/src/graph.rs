@@ -223,7 +223,8 @@ impl Builder {
                         *self.tasks.get(id).ok_or_else(missing)?
                     }
                 };
-                self.graph.update_edge(from, self.starts[index], ());
+                // Not `update_edge`, which walks all edges of what many need; an edge that is there twice is counted twice.
+                self.graph.add_edge(from, self.starts[index], ());
             }
         }
         Ok(())
