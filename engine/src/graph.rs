@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::iter::successors;
 use std::sync::Arc;
 
 use petgraph::Direction;
@@ -158,6 +159,7 @@ impl Builder {
                 self.add_scope(Scope { owner, phases });
             }
         }
+        (0..self.scopes.len()).for_each(|index| self.connect_scope(index));
         for (index, task) in tasks.iter().enumerate() {
             self.add_task(index, task)?;
         }
@@ -168,21 +170,24 @@ impl Builder {
     }
 
     fn add_scope(&mut self, scope: Scope) {
-        let index = self.scopes.len();
-        let close = self.graph.add_node(Vertex::Close(index));
-        self.ends[scope.owner] = close;
-        let mut gate = self.starts[scope.owner];
-        for (number, phase) in scope.phases.iter().enumerate() {
+        self.ends[scope.owner] = self.graph.add_node(Vertex::Close(self.scopes.len()));
+        self.scopes.push(scope);
+    }
+
+    /// Needs every bracket's end: a member that opens a bracket itself is settled when that one is closed.
+    fn connect_scope(&mut self, index: usize) {
+        let Scope { owner, phases } = &self.scopes[index];
+        let mut gate = self.starts[*owner];
+        for (number, phase) in phases.iter().enumerate() {
             let after = self.graph.add_node(Vertex::Phase(index, number));
             self.graph.add_edge(gate, after, ());
             for &member in phase {
                 self.graph.add_edge(gate, self.starts[member], ());
-                self.graph.add_edge(self.starts[member], after, ());
+                self.graph.add_edge(self.ends[member], after, ());
             }
             gate = after;
         }
-        self.graph.add_edge(gate, close, ());
-        self.scopes.push(scope);
+        self.graph.add_edge(gate, self.ends[*owner], ());
     }
 
     fn add_task(&mut self, index: usize, task: &Expanded) -> Result<(), GraphError> {
@@ -214,9 +219,8 @@ impl Builder {
                 let from = match need {
                     Need::Resource(id) => {
                         let target = self.place(&resource.id, id)?;
-                        // A member needs its own bracket open; anyone else needs it closed.
-                        let own = members.get(&index).is_some_and(|&scope| self.scopes[scope].owner == target);
-                        if own { self.starts[target] } else { self.ends[target] }
+                        // A member needs the brackets around it open; anyone else needs them closed.
+                        if self.encloses(&members, target, index) { self.starts[target] } else { self.ends[target] }
                     }
                     Need::Task(id) => {
                         let missing = || GraphError::Missing(resource.id.to_string(), id.to_string());
@@ -237,6 +241,13 @@ impl Builder {
             .enumerate()
             .flat_map(|(number, scope)| scope.phases.iter().flatten().map(move |&member| (member, number)));
         pairs.collect()
+    }
+
+    /// Whether a resource owns a bracket that another is in, at whatever depth.
+    fn encloses(&self, members: &HashMap<usize, usize>, owner: usize, member: usize) -> bool {
+        let around = |member: &usize| members.get(member).map(|&scope| self.scopes[scope].owner);
+        // No deeper than there are brackets: those that are in each other are told as a circle later.
+        successors(around(&member), around).take(self.scopes.len()).any(|around| around == owner)
     }
 
     fn place(&self, needing: &ResourceId, id: &ResourceId) -> Result<usize, GraphError> {

@@ -162,3 +162,23 @@ fn many_resources_that_need_one_make_a_graph() {
     let graph = ResourceGraph::new(all).expect("it is sound");
     assert_eq!(graph.resource_order().count(), count + 2);
 }
+
+#[test]
+fn a_bracket_inside_a_bracket_is_closed_before_the_outer_one() {
+    draws(
+        "lease[release after]; release[x]; after -> release; x -> lease",
+        "lease[
+         release[ <- lease[
+         x <- lease[ release[
+         release|1 <- release[ x
+         ]release <- release|1
+         after <- lease[ ]release
+         lease|1 <- lease[ ]release after
+         ]lease <- lease|1",
+    );
+}
+
+#[test]
+fn brackets_that_are_inside_each_other_are_a_circle() {
+    circles("a[b]; b[a]; a -> b", "a → b → a");
+}
