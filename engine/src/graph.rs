@@ -1,7 +1,7 @@
 //! Resources to the one graph: sound by construction, in an order that is the same on every run.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::iter::successors;
 use std::sync::Arc;
 
@@ -280,19 +280,25 @@ impl Builder {
             return Vec::new();
         };
         let Some(&first) = part.iter().min() else { return Vec::new() };
-        let (mut path, mut node) = (vec![first], first);
+        let part: HashSet<NodeIndex> = part.iter().copied().collect();
+        let (mut path, mut places, mut node) = (vec![first], HashMap::from([(first, 0)]), first);
         loop {
             let inside = self.graph.neighbors_directed(node, Direction::Incoming).filter(|next| part.contains(next));
             let Some(next) = inside.min() else { break };
-            if let Some(start) = path.iter().position(|&seen| seen == next) {
+            if let Some(&start) = places.get(&next) {
                 path.drain(..start);
                 break;
             }
+            places.insert(next, path.len());
             path.push(next);
             node = next;
         }
         let mut names: Vec<String> = path.iter().filter_map(|&node| self.name(node)).collect();
+        // The opening and the closing of one bracket bear one name, also where the circle begins between them.
         names.dedup();
+        if names.len() > 1 && names.first() == names.last() {
+            names.pop();
+        }
         names.extend(names.first().cloned());
         names
     }

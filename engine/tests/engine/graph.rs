@@ -182,3 +182,17 @@ fn a_bracket_inside_a_bracket_is_closed_before_the_outer_one() {
 fn brackets_that_are_inside_each_other_are_a_circle() {
     circles("a[b]; b[a]; a -> b", "a → b → a");
 }
+
+#[test]
+fn a_circle_through_a_bracket_names_each_resource_once() {
+    circles("r -> y; y -> r; r[x]", "r → y → r");
+    circles("r[x]; x -> y; y -> r", "x → y → r → x");
+    circles("r[x | y]; x -> y", "x → y → x");
+}
+
+#[test]
+fn a_circle_of_many_is_named_whole() {
+    let links: Vec<String> = (0..2_000).map(|number| format!("{number} -> {}", (number + 1) % 2_000)).collect();
+    let error = ResourceGraph::new(tasks(&links.join(";"))).expect_err("the last needs the first");
+    assert!(matches!(error, GraphError::Circle(names) if names.len() == 2_001));
+}
