@@ -10,7 +10,7 @@ use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::compile::Expanded;
-use crate::resource::{Need, Resource, ResourceId};
+use crate::resource::{Need, Resource, ResourceId, Trigger};
 use crate::task::TaskId;
 
 /// A node of the scheduling graph. Only `Start` and `Close` do something; the others join many edges into few.
@@ -50,7 +50,7 @@ pub enum GraphError {
     /// Two tasks, or two objects of one chart, claim the same resource.
     #[error("{0} is asked for twice, by {1} and by {2}")]
     Twice(String, String, String),
-    /// A need names what isn't in the graph.
+    /// A need, a bracket or a trigger names what isn't in the graph.
     #[error("{0} needs {1}, which nothing brings")]
     Missing(String, String),
     /// Resources that need each other in a circle, each needing the next, the last the first.
@@ -215,6 +215,9 @@ impl Builder {
     fn connect_needs(&mut self) -> Result<(), GraphError> {
         let members: HashMap<usize, usize> = self.members();
         for (index, resource) in self.resources.iter().enumerate() {
+            if let Trigger::With(leader) = &resource.trigger {
+                self.place(&resource.id, leader)?;
+            }
             for need in &resource.needs {
                 let from = match need {
                     Need::Resource(id) => {

@@ -196,3 +196,8 @@ fn a_circle_of_many_is_named_whole() {
     let error = ResourceGraph::new(tasks(&links.join(";"))).expect_err("the last needs the first");
     assert!(matches!(error, GraphError::Circle(names) if names.len() == 2_001));
 }
+
+#[test]
+fn a_leader_that_nothing_brings_is_refused() {
+    assert_eq!(refused(tasks("hook with !ghost")), "node hook needs node ghost, which nothing brings");
+}
