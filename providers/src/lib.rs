@@ -5,8 +5,8 @@ use cfrt_engine::task::Kind;
 
 pub mod drivers;
 pub mod helm;
-pub mod kube;
 pub mod kinds;
+pub mod kube;
 pub mod platform;
 mod private;
 pub mod secrets;

@@ -28,7 +28,10 @@ pub struct Platform {
 
 /// Where a token is found, as written: a Secret's name and key, a variable, or a file.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "{ env = \"…\" }, { file = \"…\" } or { secret = \"…\", key = \"…\" }; a token itself doesn't belong into this file")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "{ env = \"…\" }, { file = \"…\" } or { secret = \"…\", key = \"…\" }; a token itself doesn't belong into this file"
+)]
 pub struct Token {
     secret: Option<String>,
     key: Option<String>,

@@ -41,7 +41,8 @@ pub enum Source {
 ///
 /// A source that isn't there, can't be read, or is empty.
 pub async fn seal(world: &World, about: &Value) -> Result<String, DriverError> {
-    let source: Source = serde_json::from_value(about.clone()).map_err(|error| DriverError::new("reading a secret", error))?;
+    let source: Source =
+        serde_json::from_value(about.clone()).map_err(|error| DriverError::new("reading a secret", error))?;
     let encoded = match &source {
         Source::Env(name) => encode(std::env::var(name).map_err(|error| failed(&source, error))?.into()),
         Source::File(path) => encode(read_file(path).map_err(|error| failed(&source, error))?),
@@ -93,7 +94,9 @@ async fn from_cluster(
 fn failed(source: &Source, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DriverError {
     let (place, hint) = match source {
         Source::Env(name) => (format!("environment variable {name}"), format!("set it: export {name}=…")),
-        Source::File(path) => (format!("file {}", path.display()), "write the value, and nothing else, into that file".to_owned()),
+        Source::File(path) => {
+            (format!("file {}", path.display()), "write the value, and nothing else, into that file".to_owned())
+        }
         Source::Secret { namespace, name, key } => (
             format!("key {key} of Secret {namespace}/{name}"),
             format!("create it: kubectl -n {namespace} create secret generic {name} --from-literal={key}=…"),

@@ -100,27 +100,34 @@ async fn configuration(cluster: &Cluster) -> Result<(Config, Option<String>), Dr
         Err(error) => {
             let incluster = Config::incluster().ok().filter(|_| cluster.context.is_none());
             let hint = "set KUBECONFIG to a kubeconfig file";
-            return incluster.map(|config| (config, None)).ok_or_else(|| {
-                DriverError::new("finding the cluster", words(&error)).hint(hint)
-            });
+            return incluster
+                .map(|config| (config, None))
+                .ok_or_else(|| DriverError::new("finding the cluster", words(&error)).hint(hint));
         }
     };
     let context = cluster.context.clone().or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
     let known: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
     if !known.contains(&context) {
-        let what = if context.is_empty() { "the kubeconfig has no current context".to_owned() } else { format!("the kubeconfig has no context `{context}`") };
+        let what = if context.is_empty() {
+            "the kubeconfig has no current context".to_owned()
+        } else {
+            format!("the kubeconfig has no context `{context}`")
+        };
         let hint = format!("its contexts are: {}; name one with `[cluster] context`", known.join(", "));
         return Err(DriverError::new("finding the cluster", what).hint(hint));
     }
     let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-    let config = config.map_err(|error| DriverError::new(format!("reading kubeconfig context {context}"), words(&error)))?;
+    let config =
+        config.map_err(|error| DriverError::new(format!("reading kubeconfig context {context}"), words(&error)))?;
     Ok((config, Some(context)))
 }
 
 /// Sends the first request, and falls back to HTTP/1.1 where the server, or a proxy before it, knows nothing newer.
 async fn reach(config: &Config, access: Access) -> Result<(Kube, String), DriverError> {
-    let client = |made: Result<Kube, kube::Error>| made.map_err(|error| DriverError::new("preparing the connection", words(&error)));
+    let client = |made: Result<Kube, kube::Error>| {
+        made.map_err(|error| DriverError::new("preparing the connection", words(&error)))
+    };
     let kube = client(Kube::new(config, access))?;
     match uid(&kube).await {
         Ok(uid) => Ok((kube, uid)),
@@ -146,7 +153,9 @@ fn unreachable(config: &Config, error: ApiError) -> DriverError {
     let hint = match &error {
         ApiError::Status { code: 401, .. } => "the credentials of this context are not accepted; log in again",
         ApiError::Status { .. } | ApiError::Junk(_) | ApiError::ReadOnly(_) => "",
-        ApiError::Transport(_) => "is the cluster up, and is this the right context? `kubectl version` asks the same server",
+        ApiError::Transport(_) => {
+            "is the cluster up, and is this the right context? `kubectl version` asks the same server"
+        }
     };
     DriverError::new(format!("reaching the API server at {}", config.cluster_url), error).hint(hint)
 }

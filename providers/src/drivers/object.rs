@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use cfrt_engine::change::{Action, Change};
-use cfrt_engine::driver::{
-    Applied, Driver, DriverError, Effect, Evidence, Observation, Predicted, Settled, Wanted,
-};
+use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Evidence, Observation, Predicted, Settled, Wanted};
 use cfrt_engine::plan::Step;
 use cfrt_engine::resource::{Document, Resource, Want};
 use cfrt_engine::task::{Answer, Question};
@@ -53,11 +51,7 @@ impl Driver<World> for Object {
     }
 
     fn observe<'a>(&'a self, world: &'a World, wanted: &'a [Wanted<'a>]) -> Effect<'a, Vec<Observation>> {
-        Box::pin(async move {
-            // Who writes an object matters only for its dry run; reads are shared by all.
-            let managers = wanted.iter().map(|wanted| manager(wanted.resource)).collect();
-            look(world, wanted, managers).await
-        })
+        Box::pin(look(world, wanted, manager))
     }
 
     fn diff(&self, resource: &Resource, seen: &Observation) -> Change {
@@ -127,7 +121,8 @@ fn removal(live: &Value) -> Change {
         return Change::of(Action::Keep).because("no longer in the chart, kept by its resource policy");
     }
     let kind = live["kind"].as_str().unwrap_or_default();
-    let claims = live.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array).is_some_and(|claims| !claims.is_empty());
+    let claims =
+        live.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array).is_some_and(|claims| !claims.is_empty());
     let protected = matches!(kind, "CustomResourceDefinition" | "Namespace" | "PersistentVolumeClaim") || claims;
     if protected {
         return Change::of(Action::Refuse).because(format!(
@@ -148,7 +143,9 @@ fn obstacle(document: &Document, live: &Value, manager: &str) -> Option<Change> 
         return None;
     }
     let owner = |object: &Value| {
-        let annotation = |name: &str| object["metadata"]["annotations"][format!("meta.helm.sh/release-{name}")].as_str().map(str::to_owned);
+        let annotation = |name: &str| {
+            object["metadata"]["annotations"][format!("meta.helm.sh/release-{name}")].as_str().map(str::to_owned)
+        };
         annotation("name").zip(annotation("namespace"))
     };
     let managers = live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
@@ -167,7 +164,10 @@ fn compared(document: &Document, live: &Value, predicted: Option<&Predicted>, ma
     let compared = compare(document, live, manager);
     let fields = match predicted {
         Some(Predicted::Refused(why)) => {
-            return Change { fields: compared.fields, ..Change::of(Action::Refuse).because(format!("the API server refuses it: {why}")) };
+            return Change {
+                fields: compared.fields,
+                ..Change::of(Action::Refuse).because(format!("the API server refuses it: {why}"))
+            };
         }
         Some(Predicted::Live(predicted)) => difference(live, predicted),
         None => compared.fields,
@@ -187,7 +187,9 @@ fn holding(live: &Value) -> String {
     let finalizers = [listed("/metadata/finalizers"), listed("/spec/finalizers")].concat();
     let conditions = live.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
     let remaining = conditions
-        .filter(|condition| condition["status"] == "True" && condition["type"].as_str().is_some_and(|kind| kind.ends_with("Remaining")))
+        .filter(|condition| {
+            condition["status"] == "True" && condition["type"].as_str().is_some_and(|kind| kind.ends_with("Remaining"))
+        })
         .filter_map(|condition| condition["message"].as_str());
     let details: Vec<&str> = remaining.collect();
     match (finalizers.is_empty(), details.is_empty()) {

@@ -18,30 +18,34 @@ use crate::world::World;
 /// How many dry runs are asked for at once; more only queue at the server (kube-apiserver 1.34, measured).
 const DRY_RUNS_AT_ONCE: usize = 8;
 
-/// Looks at objects, each of which is written under the name of its field manager.
+/// Looks at objects, each of which is written under the name of a field manager.
 ///
 /// # Errors
 ///
 /// The first read that failed, and a kind that neither the server nor the batch knows.
-pub async fn look(world: &World, wanted: &[Wanted<'_>], managers: Vec<&str>) -> Result<Vec<Observation>, DriverError> {
-    let (again, first): (Vec<_>, Vec<_>) = wanted.iter().enumerate().partition(|(_, wanted)| wanted.depth == Depth::DryRun);
+pub async fn look(
+    world: &World,
+    wanted: &[Wanted<'_>],
+    manager: fn(&Resource) -> &str,
+) -> Result<Vec<Observation>, DriverError> {
+    let (again, first): (Vec<_>, Vec<_>) =
+        wanted.iter().enumerate().partition(|(_, wanted)| wanted.depth == Depth::DryRun);
     let mut seen = vec![Observation::Absent; wanted.len()];
     for (index, observation) in as_they_are(world, &first).await? {
         seen[index] = observation;
     }
-    let managers = &managers;
-    let predictions = again.into_iter().map(|(index, wanted)| async move { (index, predict(world, wanted, managers[index]).await) });
-    let mut predictions = stream::iter(predictions).buffer_unordered(DRY_RUNS_AT_ONCE);
+    let mut asked = Vec::with_capacity(again.len());
+    for (index, wanted) in again {
+        asked.push(async move { (index, predict(world, wanted, manager(wanted.resource)).await) });
+    }
+    let mut predictions = stream::iter(asked).buffer_unordered(DRY_RUNS_AT_ONCE);
     while let Some((index, prediction)) = predictions.next().await {
         seen[index] = prediction?;
     }
     Ok(seen)
 }
 
-async fn as_they_are(
-    world: &World,
-    wanted: &[(usize, &Wanted<'_>)],
-) -> Result<Vec<(usize, Observation)>, DriverError> {
+async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<Vec<(usize, Observation)>, DriverError> {
     let brought = definitions(world, wanted);
     let mut seen = Vec::with_capacity(wanted.len());
     let mut kinds: BTreeMap<Gvk, (Resolved, Vec<(usize, Key)>)> = BTreeMap::new();

@@ -81,7 +81,13 @@ impl<'a> Target<'a> {
         Err(self.stale("updating", ApiError::Transport("others keep writing to it".to_owned())))
     }
 
-    async fn update_once(&self, document: &Document, live: &Value, uid: &str, revision: &str) -> Result<Value, ApiError> {
+    async fn update_once(
+        &self,
+        document: &Document,
+        live: &Value,
+        uid: &str,
+        revision: &str,
+    ) -> Result<Value, ApiError> {
         let Some(mut body) = to_send(self.world, document, live) else {
             return Err(ApiError::Transport("a secret value that it needs is not known to this run".to_owned()));
         };
@@ -103,16 +109,23 @@ impl<'a> Target<'a> {
         step: &Step,
         diff: impl Fn(&Resource, &Observation) -> Change,
     ) -> Result<Observation, DriverError> {
-        let found = get(&self.world.kube, &self.kind, &self.key).await.map_err(|error| self.refused("reading", error))?;
+        let found =
+            get(&self.world.kube, &self.kind, &self.key).await.map_err(|error| self.refused("reading", error))?;
         let Some((_, live)) = found else {
             return Err(self.stale("updating", ApiError::Transport("it was deleted meanwhile".to_owned())));
         };
         let seen = present(self.world, self.resource, live);
         let moved = diff(self.resource, &seen);
         // A dry run names a field more exactly than our own comparison, so places are held against places.
-        let planned = |path: &str| step.change.fields.iter().any(|field| path.starts_with(&field.path) || field.path.starts_with(path));
+        let planned = |path: &str| {
+            step.change.fields.iter().any(|field| path.starts_with(&field.path) || field.path.starts_with(path))
+        };
         let fits = moved.action != Action::Refuse && moved.fields.iter().all(|field| planned(&field.path));
-        if fits { Ok(seen) } else { Err(self.stale("updating", ApiError::Transport("it was changed meanwhile".to_owned()))) }
+        if fits {
+            Ok(seen)
+        } else {
+            Err(self.stale("updating", ApiError::Transport("it was changed meanwhile".to_owned())))
+        }
     }
 
     /// Deletes the object that the plan saw, and what depends on it in the background.
