@@ -1,6 +1,8 @@
 //! Helm: finding and running it, what its charts render to, and the records it keeps.
 
 pub mod binary;
+pub mod hook;
+pub mod manifest;
 pub mod run;
 mod yaml;
 
