@@ -119,7 +119,11 @@ impl HookFacts {
             path: path.to_owned(),
             events: words(Some(listed), HookEvent::parse),
             weight: annotation("helm.sh/hook-weight").and_then(|weight| weight.trim().parse().ok()).unwrap_or(0),
-            delete_policies: if delete_policies.is_empty() { vec![DeletePolicy::BeforeHookCreation] } else { delete_policies },
+            delete_policies: if delete_policies.is_empty() {
+                vec![DeletePolicy::BeforeHookCreation]
+            } else {
+                delete_policies
+            },
             log_policies: words(annotation("helm.sh/hook-output-log-policy"), LogPolicy::parse),
         })
     }
@@ -175,7 +179,17 @@ mod tests {
 
     #[test]
     fn words_are_read_as_they_are_written() {
-        for event in ["pre-install", "post-install", "pre-upgrade", "post-upgrade", "pre-delete", "post-delete", "pre-rollback", "post-rollback", "test"] {
+        for event in [
+            "pre-install",
+            "post-install",
+            "pre-upgrade",
+            "post-upgrade",
+            "pre-delete",
+            "post-delete",
+            "pre-rollback",
+            "post-rollback",
+            "test",
+        ] {
             assert_eq!(serde_json::to_value(HookEvent::parse(event).unwrap()).unwrap(), event);
         }
     }

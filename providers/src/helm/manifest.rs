@@ -103,7 +103,9 @@ impl Manifest {
 /// Gives a digest of a manifest that does not see white space around documents, in which the two majors of helm differ.
 pub fn normalised_digest(text: &str) -> String {
     let mut digest = Sha256::new();
-    for piece in pieces(text).map(|piece| piece.whole.trim_start_matches(SEPARATOR).trim()).filter(|piece| !piece.is_empty()) {
+    for piece in
+        pieces(text).map(|piece| piece.whole.trim_start_matches(SEPARATOR).trim()).filter(|piece| !piece.is_empty())
+    {
         digest.update((piece.len() as u64).to_be_bytes());
         digest.update(piece);
     }

@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod hook;
 pub mod manifest;
+pub mod record;
 pub mod run;
 mod yaml;
 

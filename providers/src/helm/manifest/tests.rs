@@ -49,7 +49,8 @@ metadata: {name: h, annotations: {helm.sh/hook: pre-install}}
 
 fn names(parsed: &[Parsed]) -> Vec<String> {
     let name = |parsed: &Parsed| {
-        let [version, kind, name] = ["/apiVersion", "/kind", "/metadata/name"].map(|place| text_at(&parsed.value, place).unwrap());
+        let [version, kind, name] =
+            ["/apiVersion", "/kind", "/metadata/name"].map(|place| text_at(&parsed.value, place).unwrap());
         format!("{version} {kind} {name} of {}", parsed.source)
     };
     parsed.iter().map(name).collect()
@@ -58,19 +59,28 @@ fn names(parsed: &[Parsed]) -> Vec<String> {
 #[test]
 fn definitions_objects_and_hooks_are_told_apart_in_order() {
     let manifest = Manifest::parse(RENDERED).unwrap();
-    assert_eq!(names(&manifest.crds), [
-        "apiextensions.k8s.io/v1 CustomResourceDefinition things.example.com of app/crds/b.yaml",
-        "apiextensions.k8s.io/v1 CustomResourceDefinition others.example.com of app/charts/sub/crds/b.yaml",
-    ]);
-    assert_eq!(names(&manifest.objects), [
-        "v1 ConfigMap a of app/templates/a.yaml",
-        "v1 Service s of app/templates/list.yaml",
-        "v1 ConfigMap c of app/charts/sub/templates/crds/t.yaml",
-    ]);
+    assert_eq!(
+        names(&manifest.crds),
+        [
+            "apiextensions.k8s.io/v1 CustomResourceDefinition things.example.com of app/crds/b.yaml",
+            "apiextensions.k8s.io/v1 CustomResourceDefinition others.example.com of app/charts/sub/crds/b.yaml",
+        ]
+    );
+    assert_eq!(
+        names(&manifest.objects),
+        [
+            "v1 ConfigMap a of app/templates/a.yaml",
+            "v1 Service s of app/templates/list.yaml",
+            "v1 ConfigMap c of app/charts/sub/templates/crds/t.yaml",
+        ]
+    );
     assert_eq!(manifest.objects[0].value["data"]["text"], "---\nhello\n");
     let [hook] = manifest.hooks.as_slice() else { panic!("{:?}", manifest.hooks) };
     assert_eq!((hook.facts.name.as_str(), hook.facts.path.as_str()), ("h", "app/templates/hook.yaml"));
-    assert_eq!(hook.text, "apiVersion: batch/v1\nkind: Job\nmetadata: {name: h, annotations: {helm.sh/hook: pre-install}}");
+    assert_eq!(
+        hook.text,
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {name: h, annotations: {helm.sh/hook: pre-install}}"
+    );
 }
 
 #[test]
@@ -99,7 +109,11 @@ fn what_is_no_object_is_reported_with_what_it_lacks() {
         ("{apiVersion: v1, kind: List, items: [{apiVersion: v1, metadata: {name: x}}]}", "kind"),
     ] {
         let error = Manifest::parse(&format!("---\n# Source: app/templates/x.yaml\n{body}\n")).unwrap_err();
-        assert_eq!(error, ManifestError::NotAnObject { template: "app/templates/x.yaml".into(), missing: lacks }, "{body}");
+        assert_eq!(
+            error,
+            ManifestError::NotAnObject { template: "app/templates/x.yaml".into(), missing: lacks },
+            "{body}"
+        );
     }
 }
 
