@@ -1,0 +1,115 @@
+//! The desired state to tasks, the tasks' questions to answers, and the answered tasks to resources.
+
+use futures::future::try_join_all;
+
+use crate::desired::DesiredState;
+use crate::driver::{DriverError, Drivers};
+use crate::facts::{Facts, TABLES, facts};
+use crate::source::{Mistake, Mistakes, both, gather, nearest};
+use crate::task::{Answers, Expansion, Kind, Task, TaskId};
+
+/// What the user asked for: the shared facts, and the tasks in the order of their kinds.
+pub struct Tasks {
+    /// The facts that all tasks share.
+    pub facts: Facts,
+    /// The tasks.
+    pub entries: Vec<Entry>,
+}
+
+/// One task with its place among the others.
+pub struct Entry {
+    /// What people call it.
+    pub id: TaskId,
+    /// The tasks that must be settled before it starts.
+    pub after: Vec<TaskId>,
+    /// The task itself.
+    pub task: Box<dyn Task>,
+}
+
+/// One task's resources.
+#[derive(Debug, Clone)]
+pub struct Expanded {
+    /// The task.
+    pub id: TaskId,
+    /// The tasks that must be settled before it starts.
+    pub after: Vec<TaskId>,
+    /// What it stands for.
+    pub expansion: Expansion,
+}
+
+/// Finds the tasks that a desired state asks for.
+///
+/// # Errors
+///
+/// Everything that any owner of a table refuses, and each table that no one owns.
+pub fn compile(desired: &DesiredState<'_>, kinds: &[&dyn Kind]) -> Result<Tasks, Mistakes> {
+    let strangers = unknown_tables(desired, kinds);
+    // Kinds are asked even when shared facts are wrong elsewhere, so that all mistakes are told at once.
+    let facts = facts(desired);
+    let found = match &facts {
+        Ok(facts) => gather(kinds.iter().map(|kind| Ok((*kind, kind.tasks(desired, facts)?)))),
+        Err(mistakes) => Err(mistakes.clone()),
+    };
+    let (found, ()) = both(found, strangers)?;
+    let entries = with_order(found);
+    Ok(Tasks { facts: facts?, entries })
+}
+
+/// Asks every task's questions, side by side.
+///
+/// # Errors
+///
+/// The first question that could not be answered.
+pub async fn survey<W: Sync>(tasks: &Tasks, drivers: &Drivers<W>, world: &W) -> Result<Vec<Answers>, DriverError> {
+    try_join_all(tasks.entries.iter().map(|entry| async {
+        let questions = entry.task.questions();
+        let answers =
+            try_join_all(questions.iter().map(|question| drivers.get(question.driver).answer(world, question)));
+        answers.await.map(Answers)
+    }))
+    .await
+}
+
+/// Turns answered tasks into their resources.
+///
+/// # Errors
+///
+/// What the answers don't allow.
+pub fn expand(tasks: &Tasks, answers: &[Answers]) -> Result<Vec<Expanded>, Mistakes> {
+    gather(tasks.entries.iter().zip(answers).map(|(entry, answers)| {
+        let expansion = entry.task.expand(&entry.id, answers)?;
+        Ok(Expanded { id: entry.id.clone(), after: entry.after.clone(), expansion })
+    }))
+}
+
+/// A kind and the tasks that it was asked for.
+type Found<'a> = (&'a dyn Kind, Vec<Box<dyn Task>>);
+
+fn with_order(found: Vec<Found<'_>>) -> Vec<Entry> {
+    let ids: Vec<TaskId> = found
+        .iter()
+        .flat_map(|(kind, tasks)| tasks.iter().map(|task| TaskId { kind: kind.name(), name: task.name() }))
+        .collect();
+    let entries = found.into_iter().flat_map(|(kind, tasks)| tasks.into_iter().map(move |task| (kind, task)));
+    let entry = |(kind, task): (&dyn Kind, Box<dyn Task>)| Entry {
+        id: TaskId { kind: kind.name(), name: task.name() },
+        after: ids.iter().filter(|id| kind.after().contains(&id.kind)).cloned().collect(),
+        task,
+    };
+    entries.map(entry).collect()
+}
+
+fn unknown_tables(desired: &DesiredState<'_>, kinds: &[&dyn Kind]) -> Result<(), Mistakes> {
+    let known = || TABLES.into_iter().chain(kinds.iter().flat_map(|kind| kind.tables().iter().copied()));
+    let strangers = desired.names().filter(|(name, _)| !known().any(|table| table == *name));
+    let mistakes: Vec<Mistake> = strangers
+        .map(|(name, at)| {
+            let label = match nearest(name, known()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "nothing in this version reads it".to_owned(),
+            };
+            Mistake::new(at, format!("unknown table `{name}`")).label(label)
+        })
+        .collect();
+    if mistakes.is_empty() { Ok(()) } else { Err(Mistakes(mistakes)) }
+}

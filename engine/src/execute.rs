@@ -1,0 +1,378 @@
+//! The plan to events: each step starts the moment its needs are settled, and a failure stops only what needs it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use petgraph::graph::NodeIndex;
+use tokio::sync::{mpsc, watch};
+
+use crate::change::Action;
+use crate::driver::{Applied, Driver, DriverError, Drivers, Ending};
+use crate::event::{Because, Event, Failure, Outcome};
+use crate::graph::Vertex;
+use crate::plan::{Plan, Step};
+use crate::step;
+
+/// How to carry a plan out.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many writes may be under way at once.
+    pub at_once: usize,
+    /// How long a resource may go without any sign of progress before it counts as failed.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // Eight writes keep an API server on loopback busy; more only queue there (measured; see ARCHITECTURE.md).
+        Self { at_once: 8, patience: Duration::from_secs(600) }
+    }
+}
+
+/// Where the events go; whoever listens may stop listening.
+pub type Events = mpsc::UnboundedSender<Event>;
+
+/// Carries a plan out. Nothing is decided here but for what was hidden, and that by the drivers' own comparison.
+///
+/// When `stop` turns true nothing more is started or awaited, what is being written is finished, and open brackets
+/// are closed.
+pub async fn execute<W: Sync>(
+    plan: &Plan,
+    drivers: &Drivers<W>,
+    world: &W,
+    options: &Options,
+    stop: watch::Receiver<bool>,
+    events: Events,
+) {
+    Run::new(plan, drivers, world, options, stop, events).run().await;
+}
+
+/// What a vertex that has ended tells those that come after it.
+#[derive(Debug, Clone)]
+enum Ended {
+    Settled,
+    Blocked(Because),
+}
+
+/// The vertex at which a resource starts, and the resource's index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Start {
+    node: NodeIndex,
+    index: usize,
+}
+
+/// What a piece of work reports when it comes back.
+enum Came {
+    Applied(Start, Result<(Action, Applied), DriverError>),
+    Settled(Start, Action, Result<(), Failure>),
+    Closed(NodeIndex, usize, Result<(), DriverError>),
+}
+
+struct Run<'a, W> {
+    plan: &'a Plan,
+    drivers: &'a Drivers<W>,
+    world: &'a W,
+    options: &'a Options,
+    stop: watch::Receiver<bool>,
+    events: Events,
+    /// How many needs of each vertex are still open.
+    open: Vec<usize>,
+    /// Why a vertex will not start, once something it needs has failed.
+    blocked: Vec<Option<Because>>,
+    /// The length of the longest path that begins at each vertex.
+    heights: Vec<usize>,
+    awaited: Vec<bool>,
+    ready: BinaryHeap<(usize, Reverse<NodeIndex>)>,
+    writing: FuturesUnordered<BoxFuture<'a, Came>>,
+    settling: FuturesUnordered<BoxFuture<'a, Came>>,
+    /// Whose work is in `settling`.
+    waiting: BTreeSet<Start>,
+    /// What the owner of each open bracket left behind.
+    opened: Vec<Option<Applied>>,
+    /// The first failure inside each bracket.
+    trouble: Vec<Option<String>>,
+}
+
+impl<'a, W: Sync> Run<'a, W> {
+    fn new(
+        plan: &'a Plan,
+        drivers: &'a Drivers<W>,
+        world: &'a W,
+        options: &'a Options,
+        stop: watch::Receiver<bool>,
+        events: Events,
+    ) -> Self {
+        let graph = &plan.graph;
+        let mut open = vec![0; graph.size()];
+        let mut heights = vec![0; graph.size()];
+        let order: Vec<NodeIndex> = graph.order().map(|(node, _)| node).collect();
+        for &node in order.iter().rev() {
+            open[node.index()] = graph.needs(node);
+            heights[node.index()] = graph.successors(node).map(|next| heights[next.index()] + 1).max().unwrap_or(0);
+        }
+        Self {
+            plan,
+            drivers,
+            world,
+            options,
+            stop,
+            events,
+            open,
+            blocked: vec![None; graph.size()],
+            heights,
+            awaited: plan.awaited(),
+            ready: BinaryHeap::new(),
+            writing: FuturesUnordered::new(),
+            settling: FuturesUnordered::new(),
+            waiting: BTreeSet::new(),
+            opened: vec![None; graph.scopes().len()],
+            trouble: vec![None; graph.scopes().len()],
+        }
+    }
+
+    async fn run(mut self) {
+        let free: Vec<NodeIndex> =
+            self.plan.graph.order().map(|(node, _)| node).filter(|node| self.open[node.index()] == 0).collect();
+        free.into_iter().for_each(|node| self.push(node));
+        loop {
+            self.start_what_is_ready();
+            if self.writing.is_empty() && self.settling.is_empty() {
+                break;
+            }
+            let mut stop = self.stop.clone();
+            let came = tokio::select! {
+                biased;
+                Some(came) = self.writing.next() => Some(came),
+                Some(came) = self.settling.next() => Some(came),
+                // A stop that came already must not win again and again while writes are being finished.
+                () = stopped(&mut stop), if !self.settling.is_empty() => None,
+            };
+            match came {
+                Some(came) => self.take(came),
+                None => self.stop_waiting(),
+            }
+        }
+    }
+
+    fn push(&mut self, node: NodeIndex) {
+        self.ready.push((self.heights[node.index()], Reverse(node)));
+    }
+
+    fn start_what_is_ready(&mut self) {
+        let mut later = Vec::new();
+        while let Some((height, Reverse(node))) = self.ready.pop() {
+            if self.writing.len() >= self.options.at_once && self.needs_a_place(node) {
+                later.push((height, Reverse(node)));
+            } else {
+                self.start(node);
+            }
+        }
+        self.ready.extend(later);
+    }
+
+    fn needs_a_place(&self, node: NodeIndex) -> bool {
+        match self.plan.graph.vertex(node) {
+            Vertex::Start(index) => self.plan.steps[index].change.action.writes(),
+            Vertex::Close(_) | Vertex::Phase(_, _) | Vertex::Task(_) => false,
+        }
+    }
+
+    fn start(&mut self, node: NodeIndex) {
+        match (self.plan.graph.vertex(node), self.blocked[node.index()].clone()) {
+            (Vertex::Start(index), None) if *self.stop.borrow() => self.skip(Start { node, index }, Because::Stopped),
+            (Vertex::Start(index), Some(because)) => self.skip(Start { node, index }, because),
+            (Vertex::Start(index), None) => self.start_step(Start { node, index }),
+            (Vertex::Close(scope), _) => self.close(node, scope),
+            (Vertex::Phase(_, _) | Vertex::Task(_), Some(because)) => self.end(node, &Ended::Blocked(because)),
+            (Vertex::Phase(_, _) | Vertex::Task(_), None) => self.end(node, &Ended::Settled),
+        }
+    }
+
+    fn start_step(&mut self, start: Start) {
+        let step = self.step(start);
+        let action = step.change.action;
+        if action.writes() {
+            self.tell(Event::Started { resource: step.resource.id.clone(), task: step.resource.task.clone(), action });
+            let (driver, world, events) = (self.driver(step), self.world, self.events.clone());
+            let apply = async move { Came::Applied(start, step::apply(driver, world, step, &events).await) };
+            self.writing.push(apply.boxed());
+        } else if step.settled || !self.awaited[start.node.index()] {
+            self.finish(step, action, Outcome::Unchanged);
+            self.end(start.node, &Ended::Settled);
+        } else {
+            self.settle(start, action, Applied::default());
+        }
+    }
+
+    fn settle(&mut self, start: Start, action: Action, applied: Applied) {
+        let step = self.step(start);
+        let opens = self.scope_of(start).is_some();
+        let (driver, world, events) = (self.driver(step), self.world, self.events.clone());
+        let patience = self.options.patience;
+        let settle = async move {
+            let mut result = step::settle(driver, world, step, patience, &events).await;
+            if !opens && action.writes() {
+                result = step::close(driver, world, step, &applied, result).await;
+            }
+            Came::Settled(start, action, result)
+        };
+        self.waiting.insert(start);
+        self.settling.push(settle.boxed());
+    }
+
+    fn take(&mut self, came: Came) {
+        match came {
+            Came::Applied(start, Ok((action, applied))) => self.applied(start, action, applied),
+            Came::Applied(start, Err(error)) => self.fail(start, Failure::from(error)),
+            Came::Settled(start, action, result) => {
+                self.waiting.remove(&start);
+                match result {
+                    Ok(()) => self.settled(start, action),
+                    Err(failure) => self.fail(start, failure),
+                }
+            }
+            Came::Closed(node, scope, result) => self.closed(node, scope, result),
+        }
+    }
+
+    fn applied(&mut self, start: Start, action: Action, applied: Applied) {
+        if let Some(scope) = self.scope_of(start) {
+            self.opened[scope] = Some(applied.clone());
+        }
+        if *self.stop.borrow() {
+            self.leave(start, action);
+        } else {
+            self.settle(start, action, applied);
+        }
+    }
+
+    fn settled(&mut self, start: Start, action: Action) {
+        // The owner of a bracket is only open by now; it finishes when it closes.
+        if self.scope_of(start).is_none() {
+            self.finish(self.step(start), action, Outcome::Done);
+        }
+        self.end(start.node, &Ended::Settled);
+    }
+
+    /// It was written, but the user stopped the run: nobody waits until it is settled.
+    fn leave(&mut self, start: Start, action: Action) {
+        if self.scope_of(start).is_none() {
+            self.finish(self.step(start), action, Outcome::Done);
+        }
+        self.end(start.node, &Ended::Blocked(Because::Stopped));
+    }
+
+    fn fail(&mut self, start: Start, failure: Failure) {
+        let step = self.step(start);
+        let id = step.resource.id.clone();
+        for (number, scope) in self.plan.graph.scopes().iter().enumerate() {
+            if scope.phases.iter().flatten().any(|&member| member == start.index) {
+                let said = format!("{}: {}", id.address.short(), failure.causes.join(": "));
+                self.trouble[number].get_or_insert(said);
+            }
+        }
+        self.finish(step, step.change.action, Outcome::Failed(failure));
+        self.end(start.node, &Ended::Blocked(Because::Needs(id)));
+    }
+
+    fn skip(&mut self, start: Start, because: Because) {
+        let step = self.step(start);
+        // What needed nothing anyway isn't news when something before it fails.
+        let outcome = if step.change.action.writes() { Outcome::Skipped(because.clone()) } else { Outcome::Unchanged };
+        self.finish(step, step.change.action, outcome);
+        self.end(start.node, &Ended::Blocked(because));
+    }
+
+    /// Closes a bracket if it was opened, whatever happened inside.
+    fn close(&mut self, node: NodeIndex, scope: usize) {
+        let step = &self.plan.steps[self.plan.graph.scopes()[scope].owner];
+        let blocked = self.blocked[node.index()].clone();
+        let Some(applied) = self.opened[scope].take() else {
+            let ended = blocked.map_or(Ended::Settled, Ended::Blocked);
+            return self.end(node, &ended);
+        };
+        let ending = match (&blocked, self.trouble[scope].clone()) {
+            (None, _) => Ending::Settled,
+            (Some(Because::Stopped), None) => Ending::Stopped,
+            (Some(Because::Needs(id)), None) => Ending::Failed(format!("{} failed", id.address.short())),
+            (Some(_), Some(said)) => Ending::Failed(said),
+        };
+        let (driver, world) = (self.driver(step), self.world);
+        let close = async move { Came::Closed(node, scope, driver.close(world, step, &applied, ending).await) };
+        self.writing.push(close.boxed());
+    }
+
+    fn closed(&mut self, node: NodeIndex, scope: usize, result: Result<(), DriverError>) {
+        let step = &self.plan.steps[self.plan.graph.scopes()[scope].owner];
+        let id = step.resource.id.clone();
+        match (result, self.blocked[node.index()].clone()) {
+            (Err(error), _) => {
+                self.finish(step, step.change.action, Outcome::Failed(Failure::from(error)));
+                self.end(node, &Ended::Blocked(Because::Needs(id)));
+            }
+            (Ok(()), None) => {
+                self.finish(step, step.change.action, Outcome::Done);
+                self.end(node, &Ended::Settled);
+            }
+            (Ok(()), Some(because)) => {
+                self.finish(step, step.change.action, Outcome::Skipped(because.clone()));
+                self.end(node, &Ended::Blocked(because));
+            }
+        }
+    }
+
+    /// The user has stopped the run: what is only awaited counts as done, and nothing that needs it starts.
+    fn stop_waiting(&mut self) {
+        self.settling.clear();
+        for start in std::mem::take(&mut self.waiting) {
+            self.leave(start, self.step(start).change.action);
+        }
+    }
+
+    fn end(&mut self, node: NodeIndex, ended: &Ended) {
+        let plan = self.plan;
+        for next in plan.graph.successors(node) {
+            if let Ended::Blocked(because) = ended {
+                self.blocked[next.index()].get_or_insert_with(|| because.clone());
+            }
+            self.open[next.index()] -= 1;
+            if self.open[next.index()] == 0 {
+                self.push(next);
+            }
+        }
+    }
+
+    fn finish(&self, step: &Step, action: Action, outcome: Outcome) {
+        let (resource, task) = (step.resource.id.clone(), step.resource.task.clone());
+        self.tell(Event::Finished { resource, task, action, outcome });
+    }
+
+    fn tell(&self, event: Event) {
+        // Whoever watched may be gone; the run goes on.
+        self.events.send(event).unwrap_or_default();
+    }
+
+    fn driver(&self, step: &Step) -> &'a dyn Driver<W> {
+        self.drivers.get(step.resource.driver)
+    }
+
+    fn step(&self, start: Start) -> &'a Step {
+        &self.plan.steps[start.index]
+    }
+
+    /// The bracket that a resource owns.
+    fn scope_of(&self, start: Start) -> Option<usize> {
+        self.plan.graph.owned_scope(start.index)
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody can stop the run any more.
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,142 @@
+//! The graph and what was seen of it to the plan: for every resource what will happen to it. Pure, total, deterministic.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::change::{Action, Change};
+use crate::driver::{Driver, Drivers, Evidence, Observation, Settled, Stamp};
+use crate::graph::{ResourceGraph, Vertex};
+use crate::observe::Observations;
+use crate::resource::{Address, Document, Part, Resource, ResourceId, Trigger, Want};
+
+/// What will happen, resource by resource. Applying it has no choice left but for what is hidden.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The resources and what needs what.
+    pub graph: ResourceGraph,
+    /// For each resource of the graph, by its index, what happens to it.
+    pub steps: Vec<Step>,
+}
+
+/// What happens to one resource.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The resource.
+    pub resource: Arc<Resource>,
+    /// What happens to it.
+    pub change: Change,
+    /// What was seen; kept only where something happens, for a write that must find it unchanged.
+    pub seen: Observation,
+    /// Whether it is as what comes after it needs it, without anything happening.
+    pub settled: bool,
+}
+
+impl Step {
+    /// What a write must find unchanged; `None` where the thing must not be there.
+    pub fn expects(&self) -> Option<&Stamp> {
+        match &self.seen {
+            Observation::Present { stamp, .. } => Some(stamp),
+            Observation::Absent | Observation::Hidden { .. } => None,
+        }
+    }
+}
+
+impl Plan {
+    /// The steps in topological order.
+    pub fn in_order(&self) -> impl Iterator<Item = &Step> {
+        self.graph.resource_order().map(|index| &self.steps[index])
+    }
+
+    /// How many steps have an action.
+    pub fn count(&self, action: Action) -> usize {
+        self.steps.iter().filter(|step| step.change.action == action).count()
+    }
+
+    /// Whether carrying it out would write something.
+    pub fn writes(&self) -> bool {
+        self.steps.iter().any(|step| step.change.action.writes())
+    }
+
+    /// For each vertex, by its index, whether something that acts comes after it.
+    pub fn awaited(&self) -> Vec<bool> {
+        let mut awaited = vec![false; self.graph.size()];
+        let order: Vec<_> = self.graph.order().collect();
+        for &(node, _) in order.iter().rev() {
+            awaited[node.index()] =
+                self.graph.successors(node).any(|next| awaited[next.index()] || self.acts(self.graph.vertex(next)));
+        }
+        awaited
+    }
+
+    fn acts(&self, vertex: Vertex) -> bool {
+        match vertex {
+            Vertex::Start(index) => self.steps[index].change.action.writes(),
+            Vertex::Close(scope) => self.steps[self.graph.scopes()[scope].owner].change.action.writes(),
+            Vertex::Phase(_, _) | Vertex::Task(_) => false,
+        }
+    }
+}
+
+/// Decides for every resource, in topological order, so that a later one is compared with what earlier ones will have made.
+pub fn plan<W>(graph: ResourceGraph, observations: Observations, drivers: &Drivers<W>) -> Plan {
+    let mut decided: HashMap<ResourceId, Action> = HashMap::new();
+    let mut foreseen: HashMap<Address, Document> = HashMap::new();
+    let mut seen: Vec<Option<Observation>> = observations.into_iter().map(Some).collect();
+    let mut steps: Vec<Option<Step>> = vec![None; seen.len()];
+    for index in graph.resource_order() {
+        let resource = &graph.resources()[index];
+        let driver = drivers.get(resource.driver);
+        let observation = with_foresight(resource, seen[index].take().unwrap_or(Observation::Absent), &foreseen);
+        let change = decide(driver, resource, &observation, &decided);
+        if let (Action::Create, Want::Present(document)) = (change.action, &resource.want) {
+            foreseen.entry(resource.id.address.clone()).or_insert_with(|| document.clone());
+        }
+        decided.insert(resource.id.clone(), change.action);
+        steps[index] = Some(step(driver, resource, change, observation));
+    }
+    Plan { steps: steps.into_iter().flatten().collect(), graph }
+}
+
+/// What must happen to one resource by itself, whatever else happens.
+pub(crate) fn change_of<W>(driver: &dyn Driver<W>, resource: &Resource, seen: &Observation) -> Change {
+    match (&resource.want, seen) {
+        (Want::Existing(_), Observation::Present { .. }) => Change::of(Action::Keep).because("left as it is"),
+        (Want::Absent, Observation::Absent) => Change::of(Action::Keep).because("is gone"),
+        (Want::Present(_) | Want::Existing(_) | Want::Absent, _) => driver.diff(resource, seen),
+    }
+}
+
+fn decide<W>(
+    driver: &dyn Driver<W>,
+    resource: &Resource,
+    seen: &Observation,
+    decided: &HashMap<ResourceId, Action>,
+) -> Change {
+    match &resource.trigger {
+        Trigger::With(leader) if !decided.get(leader).is_some_and(|action| action.writes()) => Change::of(Action::Keep),
+        Trigger::With(_) | Trigger::Differs => change_of(driver, resource, seen),
+    }
+}
+
+/// A part of a thing that this very plan creates is compared with what will be there.
+fn with_foresight(resource: &Resource, seen: Observation, foreseen: &HashMap<Address, Document>) -> Observation {
+    let planned = foreseen.get(&resource.id.address);
+    match (&resource.id.part, &seen, planned) {
+        (Part::Adoption | Part::Fields(_), Observation::Absent, Some(document)) => {
+            Observation::Present { live: Arc::new(document.body.clone()), stamp: Stamp::default(), predicted: None }
+        }
+        _ => seen,
+    }
+}
+
+fn step<W>(driver: &dyn Driver<W>, resource: &Arc<Resource>, change: Change, seen: Observation) -> Step {
+    let evidence = match &seen {
+        Observation::Present { live, .. } => Evidence { live: Some(Arc::clone(live)) },
+        Observation::Absent | Observation::Hidden { .. } => Evidence::default(),
+    };
+    let wanted = resource.want.document().is_some();
+    let settled = !change.action.writes() && (!wanted || driver.settled(resource, &evidence) == Settled::Yes);
+    // A live document is large; only a step that writes needs it again.
+    let seen = if change.action.writes() { seen } else { Observation::Absent };
+    Step { resource: Arc::clone(resource), change, seen, settled }
+}
