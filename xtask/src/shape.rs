@@ -76,13 +76,13 @@ impl std::fmt::Display for Shape {
         let code = self.code_lines.max(1);
         write!(
             formatter,
-            "{:>6} {:>15} {:>13} {:>7}%  {:>4}% {:>7}% {:>7.1} {:>6.1}",
+            "{:>6} {:>15} {:>13} {:>7}%  {:>4}% {:>6.1}% {:>7.1} {:>6.1}",
             self.code_lines,
             spread(&self.file_lines),
             spread(&self.function_lines),
             100 * self.documented / self.public.max(1),
             100 * self.documentation_lines / code,
-            100 * self.comment_lines / code,
+            100.0 * self.comment_lines as f64 / code as f64,
             1000.0 * self.panics as f64 / code as f64,
             self.test_lines as f64 / code as f64,
         )

@@ -26,7 +26,9 @@ impl TextFile {
 
     /// Whether all that the file holds is tests.
     pub(crate) fn is_test(&self) -> bool {
-        self.path.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "benches" | "testdata")))
+        self.path
+            .components()
+            .any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs" | "benches" | "testdata")))
     }
 }
 

@@ -69,7 +69,8 @@ fn line_problems(file: &TextFile) -> Vec<String> {
         if is_written && !file.is_test() && line.contains('\t') {
             report("a tab");
         }
-        if names_private_path(line) {
+        // A path in a chart is a container's.
+        if !file.path.starts_with("testdata/charts") && names_private_path(line) {
             report("a path that holds on one machine only");
         }
     }
