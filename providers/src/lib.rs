@@ -3,7 +3,10 @@
 use cfrt_engine::driver::Drivers;
 use cfrt_engine::task::Kind;
 
+pub mod helm;
 pub mod kube;
+mod private;
+pub mod vault;
 pub mod world;
 
 use world::World;

@@ -120,7 +120,8 @@ impl Kube {
     pub fn plain(config: &Config, access: Access) -> Result<Self, kube::Error> {
         let sent = Arc::new(AtomicUsize::new(0));
         // Our own retries are bounded and can be told apart; kube's would hide beneath them.
-        let config = Config { default_retry: false, ..config.clone() };
+        let mut config = config.clone();
+        config.default_retry = false;
         let client = ClientBuilder::try_from(config)?.with_layer(&guard(access, Arc::clone(&sent))).build();
         Ok(Self { client, sent })
     }

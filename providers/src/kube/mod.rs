@@ -1,4 +1,4 @@
-//! Kubernetes: building requests, sending them, reading many objects at once, writing one, watching until it is settled.
+//! Kubernetes: building requests, sending them, reading many objects at once, comparing one, watching until it is settled.
 
 mod align;
 pub mod call;
@@ -6,6 +6,7 @@ pub mod client;
 pub mod compare;
 mod conventions;
 pub mod difference;
+pub mod discovery;
 pub mod fields;
 pub mod gvk;
 pub mod needs;
@@ -13,4 +14,6 @@ pub mod normalise;
 mod path;
 pub mod podspec;
 pub mod quantity;
+pub mod read;
 pub mod settle;
+pub mod watch;

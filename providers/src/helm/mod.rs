@@ -1,0 +1,7 @@
+//! Helm: finding and running it, what its charts render to, and the records it keeps.
+
+pub mod binary;
+pub mod run;
+mod yaml;
+
+pub use yaml::YamlFault;
