@@ -1,7 +1,8 @@
 //! Resources to the one graph: sound by construction, in an order that is the same on every run.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::iter::successors;
 use std::sync::Arc;
 
 use petgraph::Direction;
@@ -9,7 +10,7 @@ use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::compile::Expanded;
-use crate::resource::{Need, Resource, ResourceId};
+use crate::resource::{Need, Resource, ResourceId, Trigger};
 use crate::task::TaskId;
 
 /// A node of the scheduling graph. Only `Start` and `Close` do something; the others join many edges into few.
@@ -49,7 +50,7 @@ pub enum GraphError {
     /// Two tasks, or two objects of one chart, claim the same resource.
     #[error("{0} is asked for twice, by {1} and by {2}")]
     Twice(String, String, String),
-    /// A need names what isn't in the graph.
+    /// A need, a bracket or a trigger names what isn't in the graph.
     #[error("{0} needs {1}, which nothing brings")]
     Missing(String, String),
     /// Resources that need each other in a circle, each needing the next, the last the first.
@@ -158,6 +159,7 @@ impl Builder {
                 self.add_scope(Scope { owner, phases });
             }
         }
+        (0..self.scopes.len()).for_each(|index| self.connect_scope(index));
         for (index, task) in tasks.iter().enumerate() {
             self.add_task(index, task)?;
         }
@@ -168,21 +170,24 @@ impl Builder {
     }
 
     fn add_scope(&mut self, scope: Scope) {
-        let index = self.scopes.len();
-        let close = self.graph.add_node(Vertex::Close(index));
-        self.ends[scope.owner] = close;
-        let mut gate = self.starts[scope.owner];
-        for (number, phase) in scope.phases.iter().enumerate() {
+        self.ends[scope.owner] = self.graph.add_node(Vertex::Close(self.scopes.len()));
+        self.scopes.push(scope);
+    }
+
+    /// Needs every bracket's end: a member that opens a bracket itself is settled when that one is closed.
+    fn connect_scope(&mut self, index: usize) {
+        let Scope { owner, phases } = &self.scopes[index];
+        let mut gate = self.starts[*owner];
+        for (number, phase) in phases.iter().enumerate() {
             let after = self.graph.add_node(Vertex::Phase(index, number));
             self.graph.add_edge(gate, after, ());
             for &member in phase {
                 self.graph.add_edge(gate, self.starts[member], ());
-                self.graph.add_edge(self.starts[member], after, ());
+                self.graph.add_edge(self.ends[member], after, ());
             }
             gate = after;
         }
-        self.graph.add_edge(gate, close, ());
-        self.scopes.push(scope);
+        self.graph.add_edge(gate, self.ends[*owner], ());
     }
 
     fn add_task(&mut self, index: usize, task: &Expanded) -> Result<(), GraphError> {
@@ -210,20 +215,23 @@ impl Builder {
     fn connect_needs(&mut self) -> Result<(), GraphError> {
         let members: HashMap<usize, usize> = self.members();
         for (index, resource) in self.resources.iter().enumerate() {
+            if let Trigger::With(leader) = &resource.trigger {
+                self.place(&resource.id, leader)?;
+            }
             for need in &resource.needs {
                 let from = match need {
                     Need::Resource(id) => {
                         let target = self.place(&resource.id, id)?;
-                        // A member needs its own bracket open; anyone else needs it closed.
-                        let own = members.get(&index).is_some_and(|&scope| self.scopes[scope].owner == target);
-                        if own { self.starts[target] } else { self.ends[target] }
+                        // A member needs the brackets around it open; anyone else needs them closed.
+                        if self.encloses(&members, target, index) { self.starts[target] } else { self.ends[target] }
                     }
                     Need::Task(id) => {
                         let missing = || GraphError::Missing(resource.id.to_string(), id.to_string());
                         *self.tasks.get(id).ok_or_else(missing)?
                     }
                 };
-                self.graph.update_edge(from, self.starts[index], ());
+                // Not `update_edge`, which walks all edges of what many need; an edge that is there twice is counted twice.
+                self.graph.add_edge(from, self.starts[index], ());
             }
         }
         Ok(())
@@ -236,6 +244,13 @@ impl Builder {
             .enumerate()
             .flat_map(|(number, scope)| scope.phases.iter().flatten().map(move |&member| (member, number)));
         pairs.collect()
+    }
+
+    /// Whether a resource owns a bracket that another is in, at whatever depth.
+    fn encloses(&self, members: &HashMap<usize, usize>, owner: usize, member: usize) -> bool {
+        let around = |member: &usize| members.get(member).map(|&scope| self.scopes[scope].owner);
+        // No deeper than there are brackets: those that are in each other are told as a circle later.
+        successors(around(&member), around).take(self.scopes.len()).any(|around| around == owner)
     }
 
     fn place(&self, needing: &ResourceId, id: &ResourceId) -> Result<usize, GraphError> {
@@ -268,19 +283,25 @@ impl Builder {
             return Vec::new();
         };
         let Some(&first) = part.iter().min() else { return Vec::new() };
-        let (mut path, mut node) = (vec![first], first);
+        let part: HashSet<NodeIndex> = part.iter().copied().collect();
+        let (mut path, mut places, mut node) = (vec![first], HashMap::from([(first, 0)]), first);
         loop {
             let inside = self.graph.neighbors_directed(node, Direction::Incoming).filter(|next| part.contains(next));
             let Some(next) = inside.min() else { break };
-            if let Some(start) = path.iter().position(|&seen| seen == next) {
+            if let Some(&start) = places.get(&next) {
                 path.drain(..start);
                 break;
             }
+            places.insert(next, path.len());
             path.push(next);
             node = next;
         }
         let mut names: Vec<String> = path.iter().filter_map(|&node| self.name(node)).collect();
+        // The opening and the closing of one bracket bear one name, also where the circle begins between them.
         names.dedup();
+        if names.len() > 1 && names.first() == names.last() {
+            names.pop();
+        }
         names.extend(names.first().cloned());
         names
     }

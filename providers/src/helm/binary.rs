@@ -280,7 +280,8 @@ mod tests {
         for path in [&a, &b, &c] {
             play(path, "");
         }
-        let mut search = Search { option: Some(a.clone()), variable: Some(b.clone().into()), folders: vec![home.join("c")] };
+        let mut search =
+            Search { option: Some(a.clone()), variable: Some(b.clone().into()), folders: vec![home.join("c")] };
         assert_eq!(search.program().unwrap(), a);
         search.option = None;
         assert_eq!(search.program().unwrap(), b);
@@ -295,8 +296,11 @@ mod tests {
     fn an_absent_helm_is_reported_with_the_places_and_what_to_do() {
         let folders = vec!["/nowhere/bin".into(), "/nowhere/sbin".into()];
         let error = Search { folders, ..Search::default() }.program().unwrap_err().to_string();
-        assert_eq!(error, "helm is not found; looked for `helm` in /nowhere/bin:/nowhere/sbin; \
-            install helm 3.13.0 or newer, or name it with --helm or CFRT_HELM");
+        assert_eq!(
+            error,
+            "helm is not found; looked for `helm` in /nowhere/bin:/nowhere/sbin; \
+            install helm 3.13.0 or newer, or name it with --helm or CFRT_HELM"
+        );
         let named = option(Path::new("/nowhere/helm")).program().unwrap_err().to_string();
         assert!(named.contains("looked for /nowhere/helm (--helm);"), "{named}");
     }

@@ -193,7 +193,8 @@ fn complaint_of(text: &str) -> Option<String> {
 fn is_noise(line: &str) -> bool {
     const WARNINGS: [&str; 6] = ["WARNING: ", "level=WARN", "Pulled: ", "Digest: ", "Use --debug flag", "coalesce.go:"];
     let logged = |start: char| {
-        line.strip_prefix(start).is_some_and(|rest| rest.len() > 4 && rest.as_bytes()[..4].iter().all(u8::is_ascii_digit))
+        line.strip_prefix(start)
+            .is_some_and(|rest| rest.len() > 4 && rest.as_bytes()[..4].iter().all(u8::is_ascii_digit))
     };
     WARNINGS.iter().any(|warning| line.starts_with(warning))
         || line.contains(" level=WARN ")
@@ -258,12 +259,17 @@ mod tests {
     #[test]
     fn causes_are_told_from_noise() {
         for (text, cause) in [
-            ("Error: execution error at (a/templates/b.yaml:1:4): no\n\nUse --debug flag to render out invalid YAML\n",
-             Some("execution error at (a/templates/b.yaml:1:4): no")),
+            (
+                "Error: execution error at (a/templates/b.yaml:1:4): no\n\nUse --debug flag to render out invalid YAML\n",
+                Some("execution error at (a/templates/b.yaml:1:4): no"),
+            ),
             ("WARNING: Kubernetes configuration file is group-readable.\nError: bad\n", Some("bad")),
             ("time=2026-11-22T17:00:00.000Z level=WARN msg=\"x\"\nlevel=WARN msg=y\nError: bad\n", Some("bad")),
             ("W1122 17:00:00.000000 1 warnings.go:70] x\nError: bad\n", Some("bad")),
-            ("coalesce.go:286: warning: cannot overwrite table\nError: bad\n- at '/a': got number\n", Some("bad\n- at '/a': got number")),
+            (
+                "coalesce.go:286: warning: cannot overwrite table\nError: bad\n- at '/a': got number\n",
+                Some("bad\n- at '/a': got number"),
+            ),
             ("panic: broken\ngoroutine 1\n", Some("panic: broken\ngoroutine 1")),
             ("\n", None),
             ("WARNING: only\n", None),

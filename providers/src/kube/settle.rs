@@ -1,19 +1,9 @@
 //! Tells from a live object whether it is ready, by what ready means for its kind.
 
+use cfrt_engine::driver::Settled;
 use serde_json::Value;
 
 use super::gvk::Gvk;
-
-/// How far a live object has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settled {
-    /// It is ready.
-    Yes,
-    /// It is on its way; says how far, as in `2 of 3 ready`.
-    Waiting(String),
-    /// It will not become ready by waiting; says why.
-    Failed(String),
-}
 
 /// Tells how far an object has come; `None` is one that is not there.
 ///

@@ -47,16 +47,16 @@ impl Watches {
     }
 
     /// The object each time that it moves, beginning with how it is now; `None` while it isn't there.
-    pub fn follow<'a>(&'a self, kube: &Kube, kind: &Resolved, key: &'a Key) -> BoxStream<'a, Option<Arc<Value>>> {
+    pub fn follow(&self, kube: &Kube, kind: &Resolved, key: Key) -> BoxStream<'static, Option<Arc<Value>>> {
         let seen = self.shared(kube, kind, &key.namespace);
         let floor = lock(&self.floors).get(&(kind.collection(""), key.clone())).copied().unwrap_or(0);
-        let first = (seen, None::<Option<Arc<Value>>>);
-        stream::unfold(first, move |(mut seen, last)| async move {
+        let first = (seen, key.name, None::<Option<Arc<Value>>>);
+        stream::unfold(first, move |(mut seen, name, last)| async move {
             loop {
-                let now = seen.borrow_and_update().as_ref().map(|objects| objects.get(&key.name).cloned());
+                let now = seen.borrow_and_update().as_ref().map(|objects| objects.get(&name).cloned());
                 let news = now.filter(|now| current(now.as_deref(), floor) && last.as_ref() != Some(now));
                 if let Some(now) = news {
-                    return Some((now.clone(), (seen, Some(now))));
+                    return Some((now.clone(), (seen, name, Some(now))));
                 }
                 seen.changed().await.ok()?;
             }

@@ -33,7 +33,9 @@ fn a_seal_opens_in_the_vault_that_made_it_and_nowhere_else() {
 fn only_the_exact_form_is_a_seal() {
     let digits = "0123456789abcdef0123456789abcdef";
     assert!(Vault::is_seal(&format!("sealed:{digits}")));
-    for other in [digits.to_owned(), format!("sealed:{digits}0"), format!("sealed:{}", digits.to_uppercase()), String::new()] {
+    for other in
+        [digits.to_owned(), format!("sealed:{digits}0"), format!("sealed:{}", digits.to_uppercase()), String::new()]
+    {
         assert!(!Vault::is_seal(&other), "{other}");
     }
 }
@@ -145,7 +147,8 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 40, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            prop::collection::btree_map("[a-z~/.0-9]{0,6}", inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
+            prop::collection::btree_map("[a-z~/.0-9]{0,6}", inner, 0..5)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
 }

@@ -1,0 +1,4 @@
+//! What all tests of the engine stand on: graphs from one line of text, and a world that is a map.
+
+pub(crate) mod drawing;
+pub(crate) mod text;
