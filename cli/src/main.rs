@@ -1,2 +1,41 @@
-//! The binary.
-fn main() {}
+//! The binary `cfrt`: arguments in; text, JSON and an exit code out.
+
+mod args;
+mod commands;
+mod exit;
+mod hints;
+mod load;
+mod pipeline;
+mod render;
+mod screen;
+mod trouble;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::Arguments;
+use exit::Exit;
+use trouble::Trouble;
+
+fn main() -> ExitCode {
+    let exit = match Arguments::try_parse() {
+        Ok(arguments) => run(arguments).unwrap_or_else(|trouble| tell(&trouble)),
+        Err(usage) => commands::help::about_usage(&usage),
+    };
+    ExitCode::from(exit.code())
+}
+
+fn run(arguments: Arguments) -> Result<Exit, Trouble> {
+    // One thread is enough: cfrt waits for others nearly all of its time.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Trouble::Runtime)?;
+    let exit = runtime.block_on(commands::run(arguments.command));
+    // What was aborted must not keep the process alive.
+    runtime.shutdown_background();
+    exit
+}
+
+fn tell(trouble: &Trouble) -> Exit {
+    screen::tell(&render::failure::trouble(trouble));
+    Exit::of_trouble(trouble)
+}

@@ -1,0 +1,123 @@
+//! The command line to typed arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// What the user typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cfrt",
+    version,
+    about = "Plan and apply a Codefresh Hybrid GitOps Runtime from one file",
+    after_help = "`cfrt help plan` explains a command, `cfrt help exit-codes` how each of them ends.",
+    disable_help_subcommand = true,
+    max_term_width = 80
+)]
+pub(crate) struct Arguments {
+    /// The command.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what would change; reads only
+    #[command(after_help = "Example:\n  cfrt plan plans/prod.toml --detailed-exitcode")]
+    Plan(PlanArguments),
+    /// Show what would change, ask, and make it so
+    #[command(after_help = "Example:\n  cfrt apply plans/prod.toml --yes")]
+    Apply(ApplyArguments),
+    /// Print the JSON Schema of what `--output json` prints
+    #[command(after_help = "Example:\n  cfrt schema plan > plan.schema.json")]
+    Schema {
+        /// Whose output
+        #[arg(value_name = "COMMAND")]
+        format: Format,
+    },
+    /// Explain a command, or the exit codes
+    #[command(after_help = "Example:\n  cfrt help exit-codes")]
+    Help {
+        /// What to explain; everything in short where nothing is named
+        topic: Option<Topic>,
+    },
+}
+
+/// The arguments of `cfrt plan`.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    /// Where everything comes from.
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+    /// Exit with 2 instead of 0 when something would change
+    #[arg(long = "detailed-exitcode")]
+    pub(crate) detailed_exit_code: bool,
+}
+
+/// The arguments of `cfrt apply`.
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArguments {
+    /// Where everything comes from.
+    #[command(flatten)]
+    pub(crate) common: CommonArguments,
+    /// Apply without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// What all commands that read the desired state take.
+#[derive(Debug, Args)]
+pub(crate) struct CommonArguments {
+    /// The desired state, a TOML file
+    pub(crate) file: PathBuf,
+    /// How to print the result
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    /// The helm binary to render charts with; the one in PATH where nothing is said
+    #[arg(long, value_name = "PATH", env = "CFRT_HELM")]
+    pub(crate) helm: Option<PathBuf>,
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// For programs; `cfrt schema` prints the schema
+    Json,
+}
+
+/// Whose JSON a schema describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// What `cfrt plan --output json` prints
+    Plan,
+    /// What `cfrt apply --output json` prints
+    Apply,
+}
+
+/// What `cfrt help` can explain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Topic {
+    /// The command `plan`
+    Plan,
+    /// The command `apply`
+    Apply,
+    /// The command `schema`
+    Schema,
+    /// What each exit code means
+    ExitCodes,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

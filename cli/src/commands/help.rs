@@ -1,0 +1,56 @@
+//! `cfrt help`: a command's own help, or the exit codes.
+
+use std::fmt::Write as _;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Arguments, Topic};
+use crate::exit::Exit;
+use crate::screen;
+use crate::trouble::Trouble;
+
+/// Explains a topic.
+///
+/// # Errors
+///
+/// It can't be printed.
+pub(crate) fn run(topic: Option<Topic>) -> Result<Exit, Trouble> {
+    let text = match topic {
+        None => command_help(None),
+        Some(Topic::Plan) => command_help(Some("plan")),
+        Some(Topic::Apply) => command_help(Some("apply")),
+        Some(Topic::Schema) => command_help(Some("schema")),
+        Some(Topic::ExitCodes) => exit_codes(),
+    };
+    screen::print(&text)?;
+    Ok(Exit::Done)
+}
+
+/// Tells what is wrong with the command line, or prints the help or version that it asked for.
+pub(crate) fn about_usage(usage: &clap::Error) -> Exit {
+    let text = usage.render().ansi().to_string();
+    if usage.use_stderr() {
+        screen::tell(&text);
+        return Exit::Usage;
+    }
+    screen::print(&text).map_or(Exit::Failed, |()| Exit::Done)
+}
+
+fn command_help(name: Option<&str>) -> String {
+    let mut command = Arguments::command();
+    // Only a built command knows the full name of its subcommands.
+    command.build();
+    let command = match name {
+        Some(name) => command.find_subcommand_mut(name),
+        None => Some(&mut command),
+    };
+    command.map(|command| command.render_long_help().ansi().to_string()).unwrap_or_default()
+}
+
+fn exit_codes() -> String {
+    let mut text = String::from("How cfrt ends:\n\n");
+    for exit in Exit::ALL {
+        writeln!(text, "  {:>3}  {}", exit.code(), exit.meaning()).unwrap_or_default();
+    }
+    text
+}

@@ -1,0 +1,24 @@
+//! The commands: one file each, and what they take.
+
+mod apply;
+pub(crate) mod help;
+mod plan;
+mod schema;
+
+use crate::args::Command;
+use crate::exit::Exit;
+use crate::trouble::Trouble;
+
+/// Runs a command.
+///
+/// # Errors
+///
+/// What kept it from being carried out.
+pub(crate) async fn run(command: Command) -> Result<Exit, Trouble> {
+    match command {
+        Command::Plan(arguments) => plan::run(&arguments).await,
+        Command::Apply(arguments) => apply::run(&arguments).await,
+        Command::Schema { format } => schema::run(format),
+        Command::Help { topic } => help::run(topic),
+    }
+}

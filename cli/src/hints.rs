@@ -1,0 +1,45 @@
+//! What to do next, for everything that can end a run.
+
+use cfrt_engine::driver::Fault;
+use cfrt_engine::graph::GraphError;
+
+use crate::trouble::Trouble;
+
+/// What to do about a plan that may not be carried out.
+pub(crate) const REFUSED: &str = "the reasons are in the plan; change the file, or what is in the way, and plan again";
+
+/// Something that the user can do about a trouble; `None` where the trouble says it itself.
+pub(crate) fn of_trouble(trouble: &Trouble) -> Option<String> {
+    match trouble {
+        Trouble::Mistaken { .. } => None,
+        Trouble::Unreadable { .. } => Some("`cfrt plan FILE` takes the path of a TOML file".to_owned()),
+        Trouble::Graph(error) => Some(of_graph(error).to_owned()),
+        Trouble::World(error) => of_fault(error.fault, &error.hint),
+        Trouble::Unconfirmed => Some("use `--yes` to apply without being asked".to_owned()),
+        Trouble::Runtime(_) => Some("look at the limits of the process: `ulimit -a`".to_owned()),
+        Trouble::Screen(_) => Some("look at where the output goes, and whether there is room".to_owned()),
+    }
+}
+
+/// Something that the user can do about trouble in the world: what the driver knows, or else what such trouble needs.
+pub(crate) fn of_fault(fault: Fault, known: &str) -> Option<String> {
+    if !known.is_empty() {
+        return Some(known.to_owned());
+    }
+    let general = match fault {
+        Fault::World | Fault::Refused => return None,
+        Fault::Forbidden => "`kubectl auth can-i --list` shows what you may do there",
+        Fault::Locked => "wait until the other run is through, then run the same command again",
+        Fault::Stale => "run `cfrt plan` again and look at what has moved",
+        Fault::TimedOut => "look at what it waits for, then run the same command again",
+    };
+    Some(general.to_owned())
+}
+
+fn of_graph(error: &GraphError) -> &'static str {
+    match error {
+        GraphError::Twice(..) => "take one of the two away: a thing can have one owner only",
+        GraphError::Missing(..) => "add what is needed, or take away what needs it",
+        GraphError::Circle(..) => "take one of these needs away, so that one of them can be first",
+    }
+}

@@ -1,0 +1,90 @@
+//! A file to a plan: every stage in its order, for all commands that need one.
+
+use std::time::{Duration, Instant};
+
+use cfrt_engine::compile::{Expanded, Tasks, compile, expand, survey};
+use cfrt_engine::desired::parse;
+use cfrt_engine::driver::Drivers;
+use cfrt_engine::facts::Facts;
+use cfrt_engine::graph::ResourceGraph;
+use cfrt_engine::observe::observe;
+use cfrt_engine::plan::{Plan, plan};
+use cfrt_engine::source::Sources;
+use cfrt_engine::task::TaskId;
+use cfrt_providers::KINDS;
+use cfrt_providers::world::{Access, Surroundings, Target, World};
+
+use crate::args::CommonArguments;
+use crate::load::load;
+use crate::trouble::Trouble;
+
+/// A plan, and the world that it was made in: carrying it out needs both.
+pub(crate) struct Prepared {
+    /// The handles to the world.
+    pub(crate) world: World,
+    /// The drivers that made the plan.
+    pub(crate) drivers: Drivers<World>,
+    /// What happens to each resource.
+    pub(crate) plan: Plan,
+    /// What people want to know besides.
+    pub(crate) about: About,
+}
+
+/// What a plan is about, as people know it.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    /// The names of the runtime.
+    pub(crate) facts: Facts,
+    /// The cluster.
+    pub(crate) target: Target,
+    /// The tasks in their order.
+    pub(crate) tasks: Vec<TaskNote>,
+    /// How many requests it took to know.
+    pub(crate) requests: usize,
+    /// How long it took to know.
+    pub(crate) took: Duration,
+}
+
+/// What is known of a task besides its resources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TaskNote {
+    /// The task.
+    pub(crate) id: TaskId,
+    /// The tasks that must be settled before it starts.
+    pub(crate) after: Vec<TaskId>,
+    /// What the user should know of it, as sentences.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// Makes a plan from a file.
+///
+/// # Errors
+///
+/// Everything that [`Trouble`] names, from an unreadable file to an unreachable cluster.
+pub(crate) async fn prepare(common: &CommonArguments, access: Access) -> Result<Prepared, Trouble> {
+    let began = Instant::now();
+    let sources = load(&common.file)?;
+    let tasks = tasks(&sources)?;
+    let around = Surroundings { helm: common.helm.clone(), ..Surroundings::default() };
+    let world = World::connect(&tasks.facts.cluster, access, around).await?;
+    let drivers = cfrt_providers::drivers();
+    let answers = survey(&tasks, &drivers, &world).await?;
+    let expanded = expand(&tasks, &answers);
+    let expanded = expanded.map_err(|mistakes| Trouble::Mistaken { sources: sources.clone(), mistakes })?;
+    let notes = expanded.iter().map(note).collect();
+    let graph = ResourceGraph::new(expanded).map_err(Trouble::Graph)?;
+    let observations = observe(&graph, &drivers, &world).await?;
+    let plan = plan(graph, observations, &drivers);
+    let (target, requests) = (world.target.clone(), world.requests());
+    let about = About { facts: tasks.facts, target, tasks: notes, requests, took: began.elapsed() };
+    Ok(Prepared { world, drivers, plan, about })
+}
+
+fn tasks(sources: &Sources) -> Result<Tasks, Trouble> {
+    let tasks = parse(sources).and_then(|desired| compile(&desired, &KINDS));
+    tasks.map_err(|mistakes| Trouble::Mistaken { sources: sources.clone(), mistakes })
+}
+
+fn note(task: &Expanded) -> TaskNote {
+    TaskNote { id: task.id.clone(), after: task.after.clone(), remarks: task.expansion.remarks.clone() }
+}

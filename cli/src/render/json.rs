@@ -1,0 +1,382 @@
+//! Plans and reports to JSON that programs read: versioned, described by a schema, the same bytes for the same plan.
+
+use std::collections::HashMap;
+
+use cfrt_engine::change::{Action, FieldChange};
+use cfrt_engine::driver::Fault;
+use cfrt_engine::event::{Because, Outcome};
+use cfrt_engine::plan::{Plan, Step};
+use cfrt_engine::report::Report;
+use cfrt_engine::resource::{Address, Part, ResourceId};
+use schemars::{JsonSchema, schema_for};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::args::Format;
+use crate::exit::Exit;
+use crate::pipeline::About;
+use crate::render::clean::is_hostile;
+use crate::render::secret::is_secret;
+use crate::render::words::hidden_behind;
+
+/// What `cfrt plan --output json` prints.
+#[derive(Serialize, JsonSchema)]
+struct PlanOutput {
+    /// The format and its version; fields are added without a new version, never changed or taken away.
+    format: PlanFormat,
+    target: TargetOutput,
+    /// The tasks in their order.
+    tasks: Vec<TaskOutput>,
+    /// Every resource, in the order in which they would be worked on.
+    steps: Vec<StepOutput>,
+    summary: PlanSummary,
+}
+
+/// What `cfrt apply --output json` prints.
+#[derive(Serialize, JsonSchema)]
+struct ApplyOutput {
+    /// The format and its version; fields are added without a new version, never changed or taken away.
+    format: ApplyFormat,
+    target: TargetOutput,
+    /// The tasks in their order.
+    tasks: Vec<TaskOutput>,
+    /// Every resource, in the order in which they were planned.
+    steps: Vec<AppliedOutput>,
+    summary: ApplySummary,
+}
+
+#[derive(Serialize, JsonSchema)]
+enum PlanFormat {
+    #[serde(rename = "cfrt.plan/1")]
+    V1,
+}
+
+#[derive(Serialize, JsonSchema)]
+enum ApplyFormat {
+    #[serde(rename = "cfrt.apply/1")]
+    V1,
+}
+
+/// What is worked on.
+#[derive(Serialize, JsonSchema)]
+struct TargetOutput {
+    /// The runtime's name.
+    runtime: String,
+    /// The namespace that it lives in.
+    namespace: String,
+    /// Its Helm release.
+    release: String,
+    /// The kubeconfig context.
+    context: String,
+    /// The UID of the cluster's kube-system namespace.
+    uid: String,
+}
+
+/// A task.
+#[derive(Serialize, JsonSchema)]
+struct TaskOutput {
+    /// Its name.
+    task: String,
+    /// How many resources it stands for.
+    resources: usize,
+    /// What there is to know of it besides, as sentences.
+    remarks: Vec<String>,
+}
+
+/// What happens to one resource.
+#[derive(Serialize, JsonSchema)]
+struct StepOutput {
+    /// The resource: `apps/v1/Deployment codefresh/app-proxy`.
+    address: String,
+    /// Which part of it, where it is not the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<String>,
+    /// The task that it belongs to.
+    task: String,
+    action: ActionWord,
+    /// What must be there before it can be looked at; it is compared again just before its turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden_behind: Option<String>,
+    /// Why; empty where the action says it all.
+    reason: String,
+    /// The fields that move.
+    fields: Vec<FieldOutput>,
+}
+
+/// A field that moves.
+#[derive(Serialize, JsonSchema)]
+struct FieldOutput {
+    /// Where it is.
+    path: String,
+    /// What is there now; missing where the field is absent, or secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<Value>,
+    /// What will be there; missing where the field goes, or is secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<Value>,
+    /// Whether its values are left out because they are secret.
+    secret: bool,
+}
+
+/// What happened to one resource.
+#[derive(Serialize, JsonSchema)]
+struct AppliedOutput {
+    /// What was planned.
+    #[serde(flatten)]
+    step: StepOutput,
+    outcome: OutcomeWord,
+    /// What was being done and why it failed, outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    causes: Vec<String>,
+    /// What kind of trouble it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<FaultWord>,
+    /// What can be done about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    /// The failed resource because of which it was skipped; missing where the run was stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needs: Option<String>,
+}
+
+/// How many resources have each action.
+#[derive(Serialize, JsonSchema)]
+struct PlanSummary {
+    create: usize,
+    update: usize,
+    replace: usize,
+    delete: usize,
+    migrate: usize,
+    refuse: usize,
+    keep: usize,
+    /// How many of those to create can't be looked at yet.
+    hidden: usize,
+}
+
+/// How an apply went.
+#[derive(Serialize, JsonSchema)]
+struct ApplySummary {
+    /// How many steps were carried out.
+    applied: usize,
+    /// How many steps there were to carry out.
+    of: usize,
+    /// How many resources were as they should be.
+    unchanged: usize,
+    /// How many steps failed.
+    failed: usize,
+    /// How many steps were not started.
+    skipped: usize,
+    /// Whether the user stopped it.
+    interrupted: bool,
+    /// The exit code.
+    exit: u8,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum ActionWord {
+    Keep,
+    Migrate,
+    Create,
+    Update,
+    Replace,
+    Delete,
+    Refuse,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum OutcomeWord {
+    Done,
+    Unchanged,
+    Failed,
+    Skipped,
+    /// The run ended before its turn came.
+    NotReached,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum FaultWord {
+    World,
+    Forbidden,
+    Locked,
+    Stale,
+    TimedOut,
+    Refused,
+}
+
+/// How each step ended that has.
+pub(crate) type Outcomes = HashMap<ResourceId, Outcome>;
+
+/// A plan as JSON.
+pub(crate) fn plan(about: &About, plan: &Plan) -> String {
+    print(&PlanOutput {
+        format: PlanFormat::V1,
+        target: target(about),
+        tasks: tasks(about, plan),
+        steps: plan.in_order().map(step).collect(),
+        summary: plan_summary(plan),
+    })
+}
+
+/// What came of a plan, as JSON; `ended` is `None` where nothing was applied.
+pub(crate) fn apply(
+    about: &About,
+    plan: &Plan,
+    report: &Report,
+    outcomes: &Outcomes,
+    interrupted: bool,
+    exit: Exit,
+) -> String {
+    let writing = plan.steps.iter().filter(|step| step.change.action.writes()).count();
+    print(&ApplyOutput {
+        format: ApplyFormat::V1,
+        target: target(about),
+        tasks: tasks(about, plan),
+        steps: plan.in_order().map(|step| applied(step, outcomes.get(&step.resource.id))).collect(),
+        summary: ApplySummary {
+            applied: report.done,
+            of: writing,
+            unchanged: report.unchanged,
+            failed: report.failed.len(),
+            skipped: report.skipped.len(),
+            interrupted,
+            exit: exit.code(),
+        },
+    })
+}
+
+/// The schema of a format.
+pub(crate) fn schema(format: Format) -> String {
+    print(&match format {
+        Format::Plan => schema_for!(PlanOutput),
+        Format::Apply => schema_for!(ApplyOutput),
+    })
+}
+
+/// Indented, with a line break at the end, and with nothing in it that a terminal would obey.
+fn print(value: &impl Serialize) -> String {
+    let text = serde_json::to_string_pretty(value).expect("all map keys are strings, and nothing else can fail");
+    let mut printed = String::with_capacity(text.len() + 1);
+    for character in text.chars() {
+        if is_hostile(character) && character != '\n' {
+            // Control characters are escaped by now; what is left stands inside a string, where an escape means the same.
+            let mut units = [0; 2];
+            printed.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            printed.push(character);
+        }
+    }
+    printed.push('\n');
+    printed
+}
+
+fn target(about: &About) -> TargetOutput {
+    let runtime = &about.facts.runtime;
+    TargetOutput {
+        runtime: runtime.name.get_ref().as_str().to_owned(),
+        namespace: runtime.namespace.get_ref().as_str().to_owned(),
+        release: runtime.release.get_ref().as_str().to_owned(),
+        context: about.target.context.clone(),
+        uid: about.target.uid.clone(),
+    }
+}
+
+fn tasks(about: &About, plan: &Plan) -> Vec<TaskOutput> {
+    let tasks = about.tasks.iter().map(|task| TaskOutput {
+        task: task.id.to_string(),
+        resources: plan.steps.iter().filter(|step| step.resource.task == task.id).count(),
+        remarks: task.remarks.clone(),
+    });
+    tasks.collect()
+}
+
+fn step(step: &Step) -> StepOutput {
+    let ResourceId { address, part } = &step.resource.id;
+    StepOutput {
+        address: address.to_string(),
+        part: self::part(part),
+        task: step.resource.task.to_string(),
+        action: action(step.change.action),
+        hidden_behind: hidden_behind(step).map(ToString::to_string),
+        reason: step.change.reason.clone(),
+        fields: step.change.fields.iter().map(|field| self::field(address, field)).collect(),
+    }
+}
+
+fn part(part: &Part) -> Option<String> {
+    match part {
+        Part::Whole => None,
+        Part::Adoption => Some("adoption".to_owned()),
+        Part::Fields(name) => Some((*name).to_owned()),
+    }
+}
+
+fn field(address: &Address, field: &FieldChange) -> FieldOutput {
+    let secret = is_secret(address, field);
+    let shown = |value: &Option<Value>| if secret { None } else { value.clone() };
+    FieldOutput { path: field.path.clone(), before: shown(&field.before), after: shown(&field.after), secret }
+}
+
+fn applied(step: &Step, outcome: Option<&Outcome>) -> AppliedOutput {
+    let said = |outcome| AppliedOutput {
+        step: self::step(step),
+        outcome,
+        causes: Vec::new(),
+        fault: None,
+        hint: None,
+        needs: None,
+    };
+    match outcome {
+        None => said(OutcomeWord::NotReached),
+        Some(Outcome::Done) => said(OutcomeWord::Done),
+        Some(Outcome::Unchanged) => said(OutcomeWord::Unchanged),
+        Some(Outcome::Failed(failure)) => AppliedOutput {
+            causes: failure.causes.clone(),
+            fault: Some(fault(failure.fault)),
+            hint: Some(failure.hint.clone()).filter(|hint| !hint.is_empty()),
+            ..said(OutcomeWord::Failed)
+        },
+        Some(Outcome::Skipped(Because::Needs(id))) => {
+            AppliedOutput { needs: Some(id.to_string()), ..said(OutcomeWord::Skipped) }
+        }
+        Some(Outcome::Skipped(Because::Stopped)) => said(OutcomeWord::Skipped),
+    }
+}
+
+fn plan_summary(plan: &Plan) -> PlanSummary {
+    PlanSummary {
+        create: plan.count(Action::Create),
+        update: plan.count(Action::Update),
+        replace: plan.count(Action::Replace),
+        delete: plan.count(Action::Delete),
+        migrate: plan.count(Action::Migrate),
+        refuse: plan.count(Action::Refuse),
+        keep: plan.count(Action::Keep),
+        hidden: plan.steps.iter().filter(|step| hidden_behind(step).is_some()).count(),
+    }
+}
+
+fn action(action: Action) -> ActionWord {
+    match action {
+        Action::Keep => ActionWord::Keep,
+        Action::Migrate => ActionWord::Migrate,
+        Action::Create => ActionWord::Create,
+        Action::Update => ActionWord::Update,
+        Action::Replace => ActionWord::Replace,
+        Action::Delete => ActionWord::Delete,
+        Action::Refuse => ActionWord::Refuse,
+    }
+}
+
+fn fault(fault: Fault) -> FaultWord {
+    match fault {
+        Fault::World => FaultWord::World,
+        Fault::Forbidden => FaultWord::Forbidden,
+        Fault::Locked => FaultWord::Locked,
+        Fault::Stale => FaultWord::Stale,
+        Fault::TimedOut => FaultWord::TimedOut,
+        Fault::Refused => FaultWord::Refused,
+    }
+}

@@ -1,0 +1,164 @@
+//! The signs, words and colours for what happens to a resource: the same everywhere.
+
+use anstyle::{AnsiColor, Color, Effects, Style};
+use cfrt_engine::change::Action;
+use cfrt_engine::driver::Observation;
+use cfrt_engine::plan::Step;
+use cfrt_engine::resource::{Part, ResourceId};
+
+use crate::render::clean::clean;
+
+/// How an error begins.
+pub(crate) const ERROR: Style = bold(AnsiColor::Red);
+/// How advice begins.
+pub(crate) const HINT: Style = bold(AnsiColor::Cyan);
+/// What stands back.
+pub(crate) const DIM: Style = Style::new().effects(Effects::DIMMED);
+/// What was added.
+pub(crate) const ADDED: Style = plain(AnsiColor::Green);
+/// What was taken away.
+pub(crate) const REMOVED: Style = plain(AnsiColor::Red);
+const CHANGED: Style = plain(AnsiColor::Yellow);
+
+const fn plain(color: AnsiColor) -> Style {
+    Style::new().fg_color(Some(Color::Ansi(color)))
+}
+
+const fn bold(color: AnsiColor) -> Style {
+    plain(color).effects(Effects::BOLD)
+}
+
+/// What a plan shows of a step: its action, and whether that is known by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// Nothing happens.
+    Keep,
+    /// Only its ownership moves.
+    Migrate,
+    /// It is made.
+    Create,
+    /// It can't be looked at before something else is there.
+    Hidden,
+    /// Some of its fields are written.
+    Update,
+    /// It is deleted and made again.
+    Replace,
+    /// It is deleted.
+    Delete,
+    /// It would have to change but may not.
+    Refuse,
+}
+
+impl Mark {
+    /// All of them, in the order in which they are counted.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Create,
+        Self::Update,
+        Self::Replace,
+        Self::Delete,
+        Self::Migrate,
+        Self::Hidden,
+        Self::Refuse,
+        Self::Keep,
+    ];
+
+    /// What a step is shown as.
+    pub(crate) fn of(step: &Step) -> Self {
+        match step.change.action {
+            Action::Create if hidden_behind(step).is_some() => Self::Hidden,
+            Action::Create => Self::Create,
+            Action::Keep => Self::Keep,
+            Action::Migrate => Self::Migrate,
+            Action::Update => Self::Update,
+            Action::Replace => Self::Replace,
+            Action::Delete => Self::Delete,
+            Action::Refuse => Self::Refuse,
+        }
+    }
+
+    /// Its one sign.
+    pub(crate) fn sign(self) -> char {
+        match self {
+            Self::Keep => '=',
+            Self::Migrate => '>',
+            Self::Create => '+',
+            Self::Hidden => '?',
+            Self::Update => '~',
+            Self::Replace => '±',
+            Self::Delete => '-',
+            Self::Refuse => '!',
+        }
+    }
+
+    /// The sign in its colour.
+    pub(crate) fn painted(self) -> String {
+        paint(self.style(), self.sign())
+    }
+
+    /// Some of them, as a plan's last line counts them: `2 to create`.
+    pub(crate) fn counted(self, count: usize) -> String {
+        let words = match self {
+            Self::Keep if count == 1 => "as it should be",
+            Self::Keep => "as they should be",
+            Self::Migrate => "to migrate",
+            Self::Create => "to create",
+            Self::Hidden => "known later",
+            Self::Update => "to update",
+            Self::Replace => "to replace",
+            Self::Delete => "to delete",
+            Self::Refuse => "refused",
+        };
+        format!("{count} {words}")
+    }
+
+    fn style(self) -> Style {
+        match self {
+            Self::Keep => DIM,
+            Self::Create => ADDED,
+            Self::Migrate | Self::Update | Self::Hidden => CHANGED,
+            Self::Replace | Self::Delete | Self::Refuse => REMOVED,
+        }
+    }
+}
+
+/// What an action is called while it is under way, and after.
+pub(crate) fn under_way_and_after(action: Action) -> (&'static str, &'static str) {
+    match action {
+        Action::Keep => ("waiting for", "unchanged"),
+        Action::Migrate => ("migrating", "migrated"),
+        Action::Create => ("creating", "created"),
+        Action::Update => ("updating", "updated"),
+        Action::Replace => ("replacing", "replaced"),
+        Action::Delete => ("deleting", "deleted"),
+        Action::Refuse => ("refusing", "refused"),
+    }
+}
+
+/// A resource as people say it: `Deployment codefresh/app-proxy`.
+pub(crate) fn name(id: &ResourceId) -> String {
+    let short = id.address.short().to_string();
+    let name = match &id.part {
+        Part::Whole => short,
+        Part::Adoption => format!("{short} (adoption)"),
+        Part::Fields(name) => format!("{short} ({name})"),
+    };
+    clean(&name).into_owned()
+}
+
+/// What must be there before a step can be looked at.
+pub(crate) fn hidden_behind(step: &Step) -> Option<&ResourceId> {
+    match &step.seen {
+        Observation::Hidden { behind } => Some(behind),
+        Observation::Absent | Observation::Present { .. } => None,
+    }
+}
+
+/// Something in a colour; where colour isn't wanted, it is taken out again on the way to the terminal.
+pub(crate) fn paint(style: Style, what: impl std::fmt::Display) -> String {
+    format!("{style}{what}{style:#}")
+}
+
+/// A count with the right form of its noun.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("{count} {noun}") } else { format!("{count} {noun}s") }
+}

@@ -1,0 +1,44 @@
+//! Everything that can end a run before it is through.
+
+use std::io;
+use std::path::PathBuf;
+
+use cfrt_engine::driver::DriverError;
+use cfrt_engine::graph::GraphError;
+use cfrt_engine::source::{Mistakes, Sources};
+
+/// Why a run could not go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    /// The desired state is wrong.
+    #[error("{mistakes}")]
+    Mistaken {
+        /// The texts.
+        sources: Sources,
+        /// What is wrong in them.
+        mistakes: Mistakes,
+    },
+    /// The file that the user named can't be read.
+    #[error("reading {}", path.display())]
+    Unreadable {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The resources don't make a graph.
+    #[error("putting the resources in order")]
+    Graph(#[source] GraphError),
+    /// Something could not be done in the world.
+    #[error(transparent)]
+    World(#[from] DriverError),
+    /// There is something to apply, and no one who could be asked.
+    #[error("applying without asking")]
+    Unconfirmed,
+    /// The event loop or its signals can't be set up.
+    #[error("starting up")]
+    Runtime(#[source] io::Error),
+    /// The result can't be printed, or the answer can't be read.
+    #[error("talking to the terminal")]
+    Screen(#[source] io::Error),
+}
