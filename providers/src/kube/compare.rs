@@ -110,6 +110,7 @@ impl<'a> Comparison<'a> {
                 None => self.change(Some(live), Some(wanted)),
             },
             (Value::Null, Value::Null) => {}
+            (Value::Null, _) if self.conventions.is_always_there(live, self.path.keys_upwards()) => {}
             (Value::Null, _) if !self.keeps_empty() => self.change(Some(live), None),
             (_, _) if self.conventions.same_scalar(wanted, live, self.path.keys_upwards()) => {}
             (_, _) => self.change(Some(live), Some(wanted)),
@@ -194,6 +195,7 @@ impl<'a> Comparison<'a> {
                 Value::Object(map) if !map.is_empty() && !below.is_leaf() => {
                     walk.no_longer_named(&Map::new(), map, below);
                 }
+                _ if walk.conventions.is_always_there(there, walk.path.keys_upwards()) => {}
                 _ => walk.change(Some(there), None),
             });
         }

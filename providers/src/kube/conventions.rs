@@ -54,6 +54,14 @@ const DEFAULTS: [(&str, &str, &str); 9] = [
     ("status", "phase", "Pending"),
 ];
 
+/// Maps that the server stores empty where nothing is written, by the key above and the key.
+const ALWAYS_THERE: [(&str, &str); 4] = [
+    ("containers", "resources"),
+    ("initContainers", "resources"),
+    ("ephemeralContainers", "resources"),
+    ("spec", "securityContext"),
+];
+
 /// The habits of the group that an object is of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Conventions<'a> {
@@ -117,6 +125,12 @@ impl<'a> Conventions<'a> {
             Value::String(_) => DEFAULTS.iter().any(listed),
             Value::Bool(_) | Value::Array(_) => false,
         }
+    }
+
+    /// Tells whether a stored value is the empty map that stands there with or without a document that names it.
+    pub(crate) fn is_always_there<'k>(self, stored: &Value, mut keys: impl Iterator<Item = &'k str>) -> bool {
+        let (key, above) = (keys.next().unwrap_or_default(), keys.next().unwrap_or_default());
+        !self.is_custom() && ALWAYS_THERE.contains(&(above, key)) && *stored == json!({})
     }
 
     /// The schemas in CRDs hold values of any kind under any key, and these stay as written.

@@ -130,6 +130,12 @@ fn what_storing_does_to_a_document_is_no_difference() {
         ),
         (CUSTOM, json!({"metadata": {"labels": {}, "finalizers": null}}), json!({}), json!({})),
         (
+            "v1/Pod",
+            json!({"spec": {"securityContext": null, "containers": [{"name": "a", "resources": null}, {"name": "b"}]}}),
+            json!({"spec": {"securityContext": {}, "containers": [{"name": "a", "resources": {}}, {"name": "b", "resources": {}}]}}),
+            json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {".": {}}, "k:{\"name\":\"b\"}": {".": {}, "f:resources": {}}}}}),
+        ),
+        (
             "rbac.authorization.k8s.io/v1/ClusterRole",
             json!({"metadata": {"name": "a", "namespace": "b"}}),
             json!({"metadata": {"name": "a"}}),
