@@ -200,14 +200,14 @@ impl Builder {
         Ok(())
     }
 
+    /// The task itself comes after the earlier ones too: one without resources passes on what it waits for.
     fn connect_task(&mut self, task: &Expanded) -> Result<(), GraphError> {
-        for resource in &task.expansion.resources {
-            let start = self.starts[self.place(&resource.id, &resource.id)?];
-            for earlier in &task.after {
-                if let Some(&settled) = self.tasks.get(earlier) {
-                    self.graph.add_edge(settled, start, ());
-                }
-            }
+        let places = task.expansion.resources.iter().map(|resource| self.place(&resource.id, &resource.id));
+        let starts = places.map(|place| Ok(self.starts[place?]));
+        let mut later = starts.collect::<Result<Vec<_>, _>>()?;
+        later.extend(self.tasks.get(&task.id));
+        for settled in task.after.iter().filter_map(|earlier| self.tasks.get(earlier)) {
+            later.iter().for_each(|&later| drop(self.graph.add_edge(*settled, later, ())));
         }
         Ok(())
     }
