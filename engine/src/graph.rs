@@ -207,7 +207,9 @@ impl Builder {
         let mut later = starts.collect::<Result<Vec<_>, _>>()?;
         later.extend(self.tasks.get(&task.id));
         for settled in task.after.iter().filter_map(|earlier| self.tasks.get(earlier)) {
-            later.iter().for_each(|&later| drop(self.graph.add_edge(*settled, later, ())));
+            for &later in &later {
+                self.graph.add_edge(*settled, later, ());
+            }
         }
         Ok(())
     }
