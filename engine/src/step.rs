@@ -58,7 +58,8 @@ pub(crate) async fn settle<W: Sync>(
     loop {
         let evidence = match timeout_at(deadline, seen.next()).await {
             Ok(Some(evidence)) => evidence.map_err(Failure::from)?,
-            Ok(None) => return Ok(()),
+            Ok(None) if lacking.is_empty() => return Ok(()),
+            Ok(None) => return Err(failed(step, format!("nothing more can be seen of it: {lacking}"))),
             Err(_) => return Err(out_of_patience(step, &lacking, patience)),
         };
         match driver.settled(resource, &evidence) {

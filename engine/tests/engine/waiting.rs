@@ -70,3 +70,11 @@ async fn what_cannot_heal_fails_at_once() {
     assert_eq!(ran.report.failed[0].1.fault, Fault::World);
     assert_eq!(scene.world.second_of("end a failed: waiting for node a: it crashes"), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_ends_before_the_thing_is_settled_is_a_failure() {
+    let mut scene = Scene::of("a; b -> a");
+    scene.behave("a", |how| (how.settles_after, how.lost) = (2, true));
+    let ran = scene.apply().await;
+    assert_eq!(ran.endings()[0], "failed a: waiting for node a: nothing more can be seen of it: 0 of 2");
+}
