@@ -1,7 +1,7 @@
 //! The plan to events: each step starts the moment its needs are settled, and a failure stops only what needs it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -15,7 +15,7 @@ use crate::driver::{Applied, Driver, DriverError, Drivers, Ending};
 use crate::event::{Because, Event, Failure, Outcome};
 use crate::graph::Vertex;
 use crate::plan::{Plan, Step};
-use crate::step;
+use crate::step::{self, Waited};
 
 /// How to carry a plan out.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ struct Start {
 /// What a piece of work reports when it comes back.
 enum Came {
     Applied(Start, Result<(Action, Applied), DriverError>),
-    Settled(Start, Action, Result<(), Failure>),
+    Waited(Start, Action, Waited),
     Closed(NodeIndex, usize, Result<(), DriverError>),
 }
 
@@ -89,8 +89,6 @@ struct Run<'a, W> {
     ready: BinaryHeap<(usize, Reverse<NodeIndex>)>,
     writing: FuturesUnordered<BoxFuture<'a, Came>>,
     settling: FuturesUnordered<BoxFuture<'a, Came>>,
-    /// Whose work is in `settling`.
-    waiting: BTreeSet<Start>,
     /// What the owner of each open bracket left behind.
     opened: Vec<Option<Applied>>,
     /// The first failure inside each bracket.
@@ -128,7 +126,6 @@ impl<'a, W: Sync> Run<'a, W> {
             ready: BinaryHeap::new(),
             writing: FuturesUnordered::new(),
             settling: FuturesUnordered::new(),
-            waiting: BTreeSet::new(),
             opened: vec![None; graph.scopes().len()],
             trouble: vec![None; graph.scopes().len()],
         }
@@ -140,21 +137,13 @@ impl<'a, W: Sync> Run<'a, W> {
         free.into_iter().for_each(|node| self.push(node));
         loop {
             self.start_what_is_ready();
-            if self.writing.is_empty() && self.settling.is_empty() {
-                break;
-            }
-            let mut stop = self.stop.clone();
             let came = tokio::select! {
                 biased;
-                Some(came) = self.writing.next() => Some(came),
-                Some(came) = self.settling.next() => Some(came),
-                // A stop that came already must not win again and again while writes are being finished.
-                () = stopped(&mut stop), if !self.settling.is_empty() => None,
+                Some(came) = self.writing.next() => came,
+                Some(came) = self.settling.next() => came,
+                else => break,
             };
-            match came {
-                Some(came) => self.take(came),
-                None => self.stop_waiting(),
-            }
+            self.take(came);
         }
     }
 
@@ -212,29 +201,24 @@ impl<'a, W: Sync> Run<'a, W> {
         let step = self.step(start);
         let opens = self.scope_of(start).is_some();
         let (driver, world, events) = (self.driver(step), self.world, self.events.clone());
-        let patience = self.options.patience;
-        let settle = async move {
-            let mut result = step::settle(driver, world, step, patience, &events).await;
+        let (patience, stop) = (self.options.patience, self.stop.clone());
+        let wait = async move {
+            let mut waited = step::wait(driver, world, step, patience, &events, stop).await;
             if !opens && action.writes() {
-                result = step::close(driver, world, step, &applied, result).await;
+                waited = step::close(driver, world, step, &applied, waited).await;
             }
-            Came::Settled(start, action, result)
+            Came::Waited(start, action, waited)
         };
-        self.waiting.insert(start);
-        self.settling.push(settle.boxed());
+        self.settling.push(wait.boxed());
     }
 
     fn take(&mut self, came: Came) {
         match came {
             Came::Applied(start, Ok((action, applied))) => self.applied(start, action, applied),
             Came::Applied(start, Err(error)) => self.fail(start, Failure::from(error)),
-            Came::Settled(start, action, result) => {
-                self.waiting.remove(&start);
-                match result {
-                    Ok(()) => self.settled(start, action),
-                    Err(failure) => self.fail(start, failure),
-                }
-            }
+            Came::Waited(start, action, Waited::Settled) => self.settled(start, action),
+            Came::Waited(start, action, Waited::Stopped) => self.leave(start, action),
+            Came::Waited(start, _, Waited::Failed(failure)) => self.fail(start, failure),
             Came::Closed(node, scope, result) => self.closed(node, scope, result),
         }
     }
@@ -243,11 +227,7 @@ impl<'a, W: Sync> Run<'a, W> {
         if let Some(scope) = self.scope_of(start) {
             self.opened[scope] = Some(applied.clone());
         }
-        if *self.stop.borrow() {
-            self.leave(start, action);
-        } else {
-            self.settle(start, action, applied);
-        }
+        self.settle(start, action, applied);
     }
 
     fn settled(&mut self, start: Start, action: Action) {
@@ -258,7 +238,7 @@ impl<'a, W: Sync> Run<'a, W> {
         self.end(start.node, &Ended::Settled);
     }
 
-    /// It was written, but the user stopped the run: nobody waits until it is settled.
+    /// The user stopped the run: nobody waits until it is settled, and nothing that needs it starts.
     fn leave(&mut self, start: Start, action: Action) {
         if self.scope_of(start).is_none() {
             self.finish(self.step(start), action, Outcome::Done);
@@ -325,14 +305,6 @@ impl<'a, W: Sync> Run<'a, W> {
         }
     }
 
-    /// The user has stopped the run: what is only awaited counts as done, and nothing that needs it starts.
-    fn stop_waiting(&mut self) {
-        self.settling.clear();
-        for start in std::mem::take(&mut self.waiting) {
-            self.leave(start, self.step(start).change.action);
-        }
-    }
-
     fn end(&mut self, node: NodeIndex, ended: &Ended) {
         let plan = self.plan;
         for next in plan.graph.successors(node) {
@@ -367,12 +339,5 @@ impl<'a, W: Sync> Run<'a, W> {
     /// The bracket that a resource owns.
     fn scope_of(&self, start: Start) -> Option<usize> {
         self.plan.graph.owned_scope(start.index)
-    }
-}
-
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
-        // Nobody can stop the run any more.
-        std::future::pending::<()>().await;
     }
 }

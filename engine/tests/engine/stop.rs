@@ -85,3 +85,41 @@ async fn a_stopped_run_is_finished_by_the_next_one() {
     assert_eq!(ran.endings(), ["done after", "done release", "kept x", "done y"]);
     assert!(scene.apply().await.events.iter().all(|event| event.starts_with("kept ")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_waited_for_any_longer_but_each_step_is_ended() {
+    let mut scene = Scene::of("a; b -> a");
+    scene.behave("a", |how| how.settles_after = 50);
+    let happened = async {
+        scene.world.until("apply a").await;
+        sleep(Duration::from_secs(5)).await;
+    };
+    scene.apply_until(happened).await;
+    assert_eq!(scene.world.lines(&["apply", "end"]), ["apply a", "end a stopped"]);
+    assert_eq!(scene.world.second_of("end a stopped"), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_step_is_not_cut_off() {
+    let mut scene = Scene::of("a; b -> a");
+    scene.behave("a", |how| how.closes_in = 3);
+    let ran = scene.apply_until(scene.world.until("end a settled")).await;
+    assert_eq!(ran.endings(), ["done a", "skipped b as stopped"]);
+    assert_eq!(scene.world.lines(&["end"]), ["end a settled"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_when_the_stop_came_is_ended_too() {
+    let mut scene = Scene::of("a");
+    scene.behave("a", |how| (how.takes, how.settles_after) = (3, 50));
+    scene.apply_until(scene.world.until("apply a")).await;
+    assert_eq!(scene.world.second_of("end a stopped"), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_settled_as_soon_as_it_is_written_is_not_told_of_the_stop() {
+    let mut scene = Scene::of("a");
+    scene.behave("a", |how| how.takes = 3);
+    scene.apply_until(scene.world.until("apply a")).await;
+    assert_eq!(scene.world.lines(&["end"]), ["end a settled"]);
+}
