@@ -199,7 +199,7 @@ impl<'a, W: Sync> Run<'a, W> {
 
     fn settle(&mut self, start: Start, action: Action, applied: Applied) {
         let step = self.step(start);
-        let opens = self.scope_of(start).is_some();
+        let opens = self.is_open(start);
         let (driver, world, events) = (self.driver(step), self.world, self.events.clone());
         let (patience, stop) = (self.options.patience, self.stop.clone());
         let wait = async move {
@@ -224,7 +224,8 @@ impl<'a, W: Sync> Run<'a, W> {
     }
 
     fn applied(&mut self, start: Start, action: Action, applied: Applied) {
-        if let Some(scope) = self.scope_of(start) {
+        // One that turned out to be there was not opened, so that there is nothing to close.
+        if let Some(scope) = self.scope_of(start).filter(|_| action.writes()) {
             self.opened[scope] = Some(applied.clone());
         }
         self.settle(start, action, applied);
@@ -232,7 +233,7 @@ impl<'a, W: Sync> Run<'a, W> {
 
     fn settled(&mut self, start: Start, action: Action) {
         // The owner of a bracket is only open by now; it finishes when it closes.
-        if self.scope_of(start).is_none() {
+        if !self.is_open(start) {
             self.finish(self.step(start), action, Outcome::Done);
         }
         self.end(start.node, &Ended::Settled);
@@ -240,7 +241,7 @@ impl<'a, W: Sync> Run<'a, W> {
 
     /// The user stopped the run: nobody waits until it is settled, and nothing that needs it starts.
     fn leave(&mut self, start: Start, action: Action) {
-        if self.scope_of(start).is_none() {
+        if !self.is_open(start) {
             self.finish(self.step(start), action, Outcome::Done);
         }
         self.end(start.node, &Ended::Blocked(Because::Stopped));
@@ -249,14 +250,19 @@ impl<'a, W: Sync> Run<'a, W> {
     fn fail(&mut self, start: Start, failure: Failure) {
         let step = self.step(start);
         let id = step.resource.id.clone();
-        for (number, scope) in self.plan.graph.scopes().iter().enumerate() {
-            if scope.phases.iter().flatten().any(|&member| member == start.index) {
-                let said = format!("{}: {}", id.address.short(), failure.causes.join(": "));
-                self.trouble[number].get_or_insert(said);
-            }
-        }
+        self.remember(start.index, &failure);
         self.finish(step, step.change.action, Outcome::Failed(failure));
         self.end(start.node, &Ended::Blocked(Because::Needs(id)));
+    }
+
+    /// Keeps a failure for those who close the brackets that it has to do with.
+    fn remember(&mut self, resource: usize, failure: &Failure) {
+        let graph = &self.plan.graph;
+        let address = self.plan.steps[resource].resource.id.address.short();
+        for scope in [graph.scope_around(resource), graph.owned_scope(resource)].into_iter().flatten() {
+            let said = || format!("{address}: {}", failure.causes.join(": "));
+            self.trouble[scope].get_or_insert_with(said);
+        }
     }
 
     fn skip(&mut self, start: Start, because: Because) {
@@ -287,22 +293,27 @@ impl<'a, W: Sync> Run<'a, W> {
     }
 
     fn closed(&mut self, node: NodeIndex, scope: usize, result: Result<(), DriverError>) {
-        let step = &self.plan.steps[self.plan.graph.scopes()[scope].owner];
+        let owner = self.plan.graph.scopes()[scope].owner;
+        let step = &self.plan.steps[owner];
         let id = step.resource.id.clone();
-        match (result, self.blocked[node.index()].clone()) {
-            (Err(error), _) => {
-                self.finish(step, step.change.action, Outcome::Failed(Failure::from(error)));
-                self.end(node, &Ended::Blocked(Because::Needs(id)));
+        let ended = match (result.map_err(Failure::from), self.blocked[node.index()].clone()) {
+            // It failed while it opened, which was told then and is what counts.
+            (_, Some(Because::Needs(by))) if by == id => Ended::Blocked(Because::Needs(by)),
+            (Err(failure), _) => {
+                self.remember(owner, &failure);
+                self.finish(step, step.change.action, Outcome::Failed(failure));
+                Ended::Blocked(Because::Needs(id))
             }
             (Ok(()), None) => {
                 self.finish(step, step.change.action, Outcome::Done);
-                self.end(node, &Ended::Settled);
+                Ended::Settled
             }
             (Ok(()), Some(because)) => {
                 self.finish(step, step.change.action, Outcome::Skipped(because.clone()));
-                self.end(node, &Ended::Blocked(because));
+                Ended::Blocked(because)
             }
-        }
+        };
+        self.end(node, &ended);
     }
 
     fn end(&mut self, node: NodeIndex, ended: &Ended) {
@@ -334,6 +345,11 @@ impl<'a, W: Sync> Run<'a, W> {
 
     fn step(&self, start: Start) -> &'a Step {
         &self.plan.steps[start.index]
+    }
+
+    /// Whether a resource has opened a bracket: its own end is told when that is closed.
+    fn is_open(&self, start: Start) -> bool {
+        self.scope_of(start).is_some_and(|scope| self.opened[scope].is_some())
     }
 
     /// The bracket that a resource owns.

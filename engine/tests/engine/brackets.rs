@@ -131,3 +131,50 @@ async fn a_deletion_inside_a_bracket_is_done_before_it_closes() {
     scene.apply().await;
     assert_eq!(scene.world.lines(&WRITES), ["apply release", "apply x", "apply old", "close release settled"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_bracket_that_failed_to_close_is_told_outside() {
+    let mut scene = Scene::of("lease[release]; release[x]");
+    scene.fail("release", At::Close);
+    scene.apply().await;
+    assert_eq!(
+        scene.world.lines(&["close"]),
+        ["close release settled", "close lease failed: node release: closing release: out of order"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bracket_that_is_kept_but_not_settled_is_waited_for_before_its_members() {
+    let mut scene = Scene::of("release[x]");
+    scene.there("release");
+    scene.behave("release", |how| how.settles_after = 1_003);
+    let ran = scene.apply().await;
+    assert_eq!(scene.world.lines(&WRITES), ["apply x"]);
+    assert_eq!(scene.world.second_of("apply x"), 3);
+    assert_eq!(ran.endings(), ["kept release", "done x"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bracket_that_opened_but_did_not_settle_is_closed() {
+    let mut scene = Scene::of("release[x]; after -> release");
+    scene.fail("release", At::Settle);
+    let ran = scene.apply().await;
+    assert_eq!(
+        scene.world.lines(&WRITES),
+        ["apply release", "close release failed: node release: waiting for node release: it crashes"]
+    );
+    assert_eq!(
+        ran.endings(),
+        ["skipped after for release", "failed release: waiting for node release: it crashes", "skipped x for release"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bracket_that_turns_out_to_be_there_is_neither_opened_nor_closed() {
+    let mut scene = Scene::of("ns; release[x]; release -> ns");
+    scene.there("release");
+    scene.behave("release", |how| how.behind = Some("ns"));
+    let ran = scene.apply().await;
+    assert_eq!(scene.world.lines(&WRITES), ["apply ns", "apply x"]);
+    assert_eq!(ran.endings(), ["done ns", "kept release", "done x"]);
+}
