@@ -1,7 +1,7 @@
 //! The plan to events: each step starts the moment its needs are settled, and a failure stops only what needs it.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -86,7 +86,10 @@ struct Run<'a, W> {
     /// The length of the longest path that begins at each vertex.
     heights: Vec<usize>,
     awaited: Vec<bool>,
+    /// What may start once there is a place to write, the longest path first.
     ready: BinaryHeap<(usize, Reverse<NodeIndex>)>,
+    /// What may start and writes nothing.
+    free: VecDeque<NodeIndex>,
     writing: FuturesUnordered<BoxFuture<'a, Came>>,
     settling: FuturesUnordered<BoxFuture<'a, Came>>,
     /// What the owner of each open bracket left behind.
@@ -124,6 +127,7 @@ impl<'a, W: Sync> Run<'a, W> {
             heights,
             awaited: plan.awaited(),
             ready: BinaryHeap::new(),
+            free: VecDeque::new(),
             writing: FuturesUnordered::new(),
             settling: FuturesUnordered::new(),
             opened: vec![None; graph.scopes().len()],
@@ -148,25 +152,33 @@ impl<'a, W: Sync> Run<'a, W> {
     }
 
     fn push(&mut self, node: NodeIndex) {
-        self.ready.push((self.heights[node.index()], Reverse(node)));
+        if self.needs_a_place(node) {
+            self.ready.push((self.heights[node.index()], Reverse(node)));
+        } else {
+            self.free.push_back(node);
+        }
     }
 
     fn start_what_is_ready(&mut self) {
-        let mut later = Vec::new();
-        while let Some((height, Reverse(node))) = self.ready.pop() {
-            if self.writing.len() >= self.options.at_once && self.needs_a_place(node) {
-                later.push((height, Reverse(node)));
-            } else {
-                self.start(node);
-            }
+        while let Some(node) = self.next() {
+            self.start(node);
         }
-        self.ready.extend(later);
+    }
+
+    fn next(&mut self) -> Option<NodeIndex> {
+        let free = self.free.pop_front();
+        free.or_else(|| {
+            let place = self.writing.len() < self.options.at_once;
+            let (_, Reverse(node)) = place.then(|| self.ready.pop()).flatten()?;
+            Some(node)
+        })
     }
 
     fn needs_a_place(&self, node: NodeIndex) -> bool {
         match self.plan.graph.vertex(node) {
             Vertex::Start(index) => self.plan.steps[index].change.action.writes(),
-            Vertex::Close(_) | Vertex::Phase(_, _) | Vertex::Task(_) => false,
+            Vertex::Close(scope) => self.opened[scope].is_some(),
+            Vertex::Phase(_, _) | Vertex::Task(_) => false,
         }
     }
 

@@ -198,3 +198,22 @@ async fn a_run_goes_on_when_nobody_listens() {
     execute(&plan, &drivers, &scene.world, &scene.options, stopped, tell).await;
     assert_eq!(scene.world.lines(&["apply"]), ["apply a", "apply b"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn closing_brackets_takes_places_like_any_write() {
+    let mut scene = Scene::of("a[]; b[]; c[]");
+    for name in ["a", "b", "c"] {
+        scene.behave(name, |how| how.closes_in = 1);
+    }
+    scene.options.at_once = 2;
+    scene.apply().await;
+    assert_eq!(scene.world.state().most_writing, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_that_are_ready_at_once_are_all_written() {
+    let names: Vec<String> = (0..3_000).map(|number| number.to_string()).collect();
+    let scene = Scene::of(&names.join(" "));
+    let ran = scene.apply().await;
+    assert_eq!(ran.report.done, 3_000);
+}
