@@ -93,6 +93,8 @@ impl Reader {
         let phase =
             |reader: &mut Self, names: &str| names.split_whitespace().map(|name| reader.declare(name)).collect();
         let phases = phases.split('|').map(|names| phase(self, names)).collect();
+        // Like a release's record, what is wanted of it is that it was closed well.
+        resource(&mut self.tasks, &name(&owner)).want = Want::Present(document(json!({ "state": "closed" })));
         self.last().brackets.push(Bracket { owner, phases });
     }
 
