@@ -56,6 +56,11 @@ impl Volatile {
     pub fn is_unsteady(self) -> bool {
         self.random || self.clock
     }
+
+    /// Tells whether helm itself may render something else when it installs.
+    pub fn any(self) -> bool {
+        self.is_unsteady() || self.lookup || self.revision
+    }
 }
 
 /// Reads what a template's text calls; what stands in comments, string literals and outside of actions does not count.

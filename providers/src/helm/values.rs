@@ -61,14 +61,14 @@ pub enum ValuesError {
     },
 }
 
-/// Reads values files and merges them in order, then what is set on top, which stands in `set_origin`.
+/// Reads values files and merges them in order over `base`, then what is set on top, which stands in `set_origin`.
 ///
 /// Maps merge, everything else replaces. A null stays a null: it takes away the chart's own value.
 ///
 /// # Errors
 /// See [`ValuesError`]; each names the file.
-pub fn merged(files: &[PathBuf], set: &Value, set_origin: &str) -> Result<Value, ValuesError> {
-    let mut merged = Value::Object(Map::new());
+pub fn merged(base: &Value, files: &[PathBuf], set: &Value, set_origin: &str) -> Result<Value, ValuesError> {
+    let mut merged = base.clone();
     for path in files {
         let values = read(path)?;
         check(&values, &path.display().to_string())?;
