@@ -10,6 +10,7 @@ use cfrt_providers::kube::client::{ApiError, Kube};
 use cfrt_providers::kube::compare::compare;
 use cfrt_providers::kube::difference::difference;
 use cfrt_providers::kube::discovery::Discovery;
+use cfrt_providers::kube::fields::migration_patch;
 use cfrt_providers::kube::gvk::{Gvk, Resolved};
 use cfrt_providers::kube::normalise::{normalised, owned_by_release};
 use cfrt_providers::world::Access;
@@ -48,16 +49,19 @@ impl Object {
 pub(crate) struct Cluster {
     kube: Kube,
     discovery: Discovery,
-    namespace: String,
+    pub(crate) namespace: String,
 }
 
 impl Cluster {
-    pub(crate) async fn new(namespace: &str) -> Self {
+    pub(crate) async fn new(test: &str) -> Self {
         let config = kube::Config::infer().await.expect("KUBECONFIG names a cluster");
         let kube = Kube::new(&config, Access::ReadWrite).expect("a client can be made");
         let discovery = Discovery::ask(&kube).await.expect("the server answers");
-        let cluster = Self { kube, discovery, namespace: namespace.to_owned() };
-        let object = cluster.object(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
+        // A run that failed leaves its namespace behind.
+        let namespace = format!("{test}-{}", std::process::id());
+        let cluster = Self { kube, discovery, namespace };
+        let object =
+            cluster.object(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cluster.namespace}}));
         let object = object.expect("namespaces are known");
         cluster
             .answer(&cluster.apply(&object, Apply::Forced, &object.document))
@@ -208,6 +212,19 @@ impl Cluster {
 
     fn apply(&self, object: &Object, how: Apply, document: &Document) -> Call {
         Call::apply(&object.kind, &object.namespace, &object.name, "helm", how, &document.body)
+    }
+
+    /// Turns a manager's ordinary writes into applied fields; again where a controller has written in between.
+    pub(crate) async fn migrate(&self, object: &Object, manager: &str) -> Value {
+        loop {
+            let live = self.get(object).await.expect("what was made is there");
+            let patch = migration_patch(&live, manager).expect("it needs migration");
+            match self.patch(object, manager, &patch).await {
+                Ok(migrated) => return migrated,
+                Err(error) if error.is_conflict() => {}
+                Err(error) => panic!("{}: {error}", object.title()),
+            }
+        }
     }
 
     pub(crate) async fn patch(&self, object: &Object, manager: &str, operations: &Value) -> Result<Value, ApiError> {
