@@ -5,5 +5,7 @@ mod common;
 mod execute;
 mod graph;
 mod hidden;
+mod observe;
+mod plan;
 mod stop;
 mod waiting;

@@ -145,7 +145,8 @@ impl Reader {
     }
 }
 
-fn fresh(name: &str, task: TaskId) -> Resource {
+/// A resource of a name as a text describes it.
+pub(crate) fn fresh(name: &str, task: TaskId) -> Resource {
     Resource {
         id: id(name),
         task,
