@@ -7,5 +7,6 @@ mod graph;
 mod hidden;
 mod observe;
 mod plan;
+mod properties;
 mod stop;
 mod waiting;
