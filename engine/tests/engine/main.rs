@@ -2,6 +2,8 @@
 
 mod brackets;
 mod common;
+mod compile;
+mod desired;
 mod execute;
 mod graph;
 mod hidden;

@@ -5,8 +5,11 @@ use std::future::pending;
 use std::time::Duration;
 
 use cfrt_engine::compile::Expanded;
+use cfrt_engine::desired::parse;
+use cfrt_engine::facts::facts;
 use cfrt_engine::graph::ResourceGraph;
 use cfrt_engine::resource::{Bracket, Need, Trigger, Want};
+use cfrt_engine::source::{Mistakes, Sources, extends};
 use cfrt_engine::task::Expansion;
 use proptest::prelude::*;
 use serde_json::json;
@@ -232,5 +235,29 @@ proptest! {
             scene.options.at_once = at_once;
             converges(scene, stop).await;
         });
+    }
+}
+
+/// Pieces that texts in TOML are made of, in any order.
+fn scraps() -> impl Strategy<Value = String> {
+    let scrap = prop_oneof![
+        3 => prop::sample::select(vec!["schema = 1\n", "[runtime]\n", "[[a]]\n", "name = ", "a.b = ", "'x'", "[", "]", "{", "}", "\"\"\"", "\n", ",", "1e9", "∞"]),
+        1 => Just("\u{0}"),
+    ];
+    prop_oneof![prop::collection::vec(scrap, 0..12).prop_map(|scraps| scraps.concat()), any::<String>()]
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_texts_are_every_mistake_has_a_place_in_them(texts in prop::collection::vec(scraps(), 1..4)) {
+        let mut sources = Sources::default();
+        texts.iter().for_each(|text| sources.push("a.toml", text.as_str()));
+        if let Err(Mistakes(mistakes)) = parse(&sources).and_then(|desired| facts(&desired)) {
+            for mistake in mistakes {
+                let (source, range) = sources.locate(&mistake.at).expect("it lies in a text");
+                prop_assert!(source.text.get(range).is_some(), "{mistake:?} cuts a character of {texts:?}");
+            }
+        }
+        texts.iter().for_each(|text| drop(extends(text)));
     }
 }
