@@ -2,8 +2,13 @@
 
 mod brackets;
 mod common;
+mod compile;
+mod desired;
 mod execute;
 mod graph;
 mod hidden;
+mod observe;
+mod plan;
+mod properties;
 mod stop;
 mod waiting;
