@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use cfrt_engine::change::Action;
-use cfrt_engine::event::Event;
+use cfrt_engine::event::{Event, Outcome};
 use cfrt_engine::execute::{Options, execute};
 use cfrt_engine::report::Report;
 use cfrt_providers::world::Access;
@@ -127,6 +127,10 @@ impl Watcher {
         self.report.take(&event);
         self.progress.take(&event);
         match event {
+            // What was hidden can turn out to be as it should be; the report counts it like this, too.
+            Event::Finished { resource, action: Action::Keep, outcome: Outcome::Done, .. } => {
+                self.outcomes.insert(resource, Outcome::Unchanged);
+            }
             Event::Finished { resource, outcome, .. } => {
                 self.outcomes.insert(resource, outcome);
             }

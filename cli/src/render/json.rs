@@ -21,6 +21,7 @@ use crate::render::words::hidden_behind;
 
 /// What `cfrt plan --output json` prints.
 #[derive(Serialize, JsonSchema)]
+#[schemars(title = "cfrt.plan/1")]
 struct PlanOutput {
     /// The format and its version; fields are added without a new version, never changed or taken away.
     format: PlanFormat,
@@ -34,6 +35,7 @@ struct PlanOutput {
 
 /// What `cfrt apply --output json` prints.
 #[derive(Serialize, JsonSchema)]
+#[schemars(title = "cfrt.apply/1")]
 struct ApplyOutput {
     /// The format and its version; fields are added without a new version, never changed or taken away.
     format: ApplyFormat,
@@ -378,5 +380,75 @@ fn fault(fault: Fault) -> FaultWord {
         Fault::Stale => FaultWord::Stale,
         Fault::TimedOut => FaultWord::TimedOut,
         Fault::Refused => FaultWord::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cfrt_engine::change::Change;
+    use cfrt_engine::event::Failure;
+    use serde_json::json;
+
+    use super::*;
+    use crate::render::samples::{
+        Sample, about, because, core, deployment, moved, plan as planned, same_as_file, sample,
+    };
+
+    fn samples() -> Vec<Sample> {
+        let fields =
+            vec![moved("spec.replicas", json!(3), json!(1)), moved("spec.token", json!("in clear"), json!("sealed:1"))];
+        let behind = Some(ResourceId::whole(deployment("app")));
+        vec![
+            sample("namespace", Address::new("v1/Namespace", "", "codefresh"), Change::of(Action::Keep)),
+            sample("chart", deployment("app"), Change::of_fields(fields).because("the file has changed")),
+            Sample { behind, ..sample("chart", core("ConfigMap", "new"), Change::of(Action::Create)) },
+            sample("chart", core("ConfigMap", "old"), because(Action::Delete, "no longer in the chart")),
+        ]
+    }
+
+    fn sample_about() -> About {
+        about(&[("namespace", &[]), ("chart", &["a remark\u{202e}"])])
+    }
+
+    #[test]
+    fn a_plan_is_printed_whole_and_without_secrets() {
+        let text = plan(&sample_about(), &planned(samples()));
+        same_as_file("testdata/plan.json", &text);
+        assert!(!text.contains("sealed:") && !text.contains("in clear"), "{text}");
+    }
+
+    #[test]
+    fn what_came_of_each_step_is_printed() {
+        let id = |address| ResourceId::whole(address);
+        let causes = vec!["waiting for Deployment codefresh/app".to_owned(), "crash loop".to_owned()];
+        let failure = Failure { causes, fault: Fault::World, hint: String::new() };
+        let skipped = Outcome::Skipped(Because::Needs(id(deployment("app"))));
+        let outcomes = HashMap::from([
+            (id(Address::new("v1/Namespace", "", "codefresh")), Outcome::Unchanged),
+            (id(deployment("app")), Outcome::Failed(failure.clone())),
+            (id(core("ConfigMap", "new")), skipped),
+        ]);
+        let report = Report {
+            unchanged: 1,
+            failed: vec![(id(deployment("app")), failure)],
+            skipped: vec![(id(core("ConfigMap", "new")), Because::Needs(id(deployment("app"))))],
+            ..Report::default()
+        };
+        let text = apply(&sample_about(), &planned(samples()), &report, &outcomes, true, Exit::Interrupted);
+        same_as_file("testdata/apply.json", &text);
+    }
+
+    #[test]
+    fn printed_json_is_harmless_on_a_terminal_and_means_the_same() {
+        let value = json!({"text": "a\u{1b}\u{9b}\u{202e}\u{e0041}\u{7f}é\n"});
+        let text = print(&value);
+        assert!(!text.contains(|character: char| character != '\n' && is_hostile(character)), "{text:?}");
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("it is still JSON"), value);
+    }
+
+    #[test]
+    fn the_published_schemas_are_in_step() {
+        same_as_file("../docs/schema/plan.json", &schema(Format::Plan));
+        same_as_file("../docs/schema/apply.json", &schema(Format::Apply));
     }
 }

@@ -9,3 +9,6 @@ pub(crate) mod progress;
 mod secret;
 pub(crate) mod text;
 pub(crate) mod words;
+
+#[cfg(test)]
+pub(crate) mod samples;
