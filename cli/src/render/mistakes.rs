@@ -156,7 +156,8 @@ error: contradiction
     #[test]
     fn a_place_that_lies_outside_or_inside_a_character_does_no_harm() {
         let texts = [("a.toml", "ä = 1")];
-        for at in [1..1, 1..2, 3..900, 400..900, 5..2] {
+        let backwards = Span { start: 5, end: 2 };
+        for at in [1..1, 1..2, 3..900, 400..900, backwards] {
             let text = shown(&texts, vec![Mistake::new(at, "wrong")]);
             assert!(text.starts_with("error: wrong\n"), "{text}");
         }

@@ -8,6 +8,7 @@ mod mistakes;
 pub(crate) mod progress;
 mod secret;
 pub(crate) mod text;
+mod wire;
 pub(crate) mod words;
 
 #[cfg(test)]
