@@ -75,8 +75,10 @@ impl Progress {
     /// Leaves the lines as they are.
     pub(crate) fn end(self) {
         self.tick();
-        for line in self.lines.iter().flat_map(|lines| &lines.each) {
-            line.abandon();
+        if let Some(lines) = &self.lines {
+            lines.each.iter().for_each(ProgressBar::abandon);
+            // The last line was left open for the next frame.
+            screen::tell("\n");
         }
     }
 }
