@@ -1,7 +1,8 @@
 //! Resources to the one graph: sound by construction, in an order that is the same on every run.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::iter::successors;
 use std::sync::Arc;
 
 use petgraph::Direction;
@@ -9,7 +10,7 @@ use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::compile::Expanded;
-use crate::resource::{Need, Resource, ResourceId};
+use crate::resource::{Need, Resource, ResourceId, Trigger};
 use crate::task::TaskId;
 
 /// A node of the scheduling graph. Only `Start` and `Close` do something; the others join many edges into few.
@@ -39,6 +40,10 @@ pub struct Scope {
 pub struct ResourceGraph {
     resources: Vec<Arc<Resource>>,
     scopes: Vec<Scope>,
+    /// The bracket that a resource owns.
+    owned: HashMap<usize, usize>,
+    /// The bracket that a resource is in.
+    around: HashMap<usize, usize>,
     graph: DiGraph<Vertex, ()>,
     order: Vec<NodeIndex>,
 }
@@ -49,9 +54,15 @@ pub enum GraphError {
     /// Two tasks, or two objects of one chart, claim the same resource.
     #[error("{0} is asked for twice, by {1} and by {2}")]
     Twice(String, String, String),
-    /// A need names what isn't in the graph.
+    /// A need, a bracket or a trigger names what isn't in the graph.
     #[error("{0} needs {1}, which nothing brings")]
     Missing(String, String),
+    /// A resource opens two brackets, of which only one could be closed when it ends.
+    #[error("{0} opens two brackets")]
+    OpensTwo(String),
+    /// A resource is in two brackets, neither of which is in the other, or twice in one.
+    #[error("{0} is in a bracket of {1} and in one of {2}")]
+    Shared(String, String, String),
     /// Resources that need each other in a circle, each needing the next, the last the first.
     #[error("these need each other in a circle: {}", .0.join(" → "))]
     Circle(Vec<String>),
@@ -70,8 +81,8 @@ impl ResourceGraph {
         }
         builder.connect(&tasks)?;
         let order = builder.order()?;
-        let resources = builder.resources;
-        Ok(Self { resources, scopes: builder.scopes, graph: builder.graph, order })
+        let Builder { resources, scopes, owned, around, graph, .. } = builder;
+        Ok(Self { resources, scopes, owned, around, graph, order })
     }
 
     /// The resources; their places are the indices that vertices name.
@@ -116,7 +127,12 @@ impl ResourceGraph {
 
     /// The bracket that a resource owns, if it owns one.
     pub fn owned_scope(&self, resource: usize) -> Option<usize> {
-        self.scopes.iter().position(|scope| scope.owner == resource)
+        self.owned.get(&resource).copied()
+    }
+
+    /// The innermost bracket that a resource is in, if it is in one.
+    pub fn scope_around(&self, resource: usize) -> Option<usize> {
+        self.around.get(&resource).copied()
     }
 }
 
@@ -125,6 +141,8 @@ struct Builder {
     resources: Vec<Arc<Resource>>,
     places: HashMap<ResourceId, usize>,
     scopes: Vec<Scope>,
+    owned: HashMap<usize, usize>,
+    around: HashMap<usize, usize>,
     graph: DiGraph<Vertex, ()>,
     starts: Vec<NodeIndex>,
     /// For each resource the vertex after which it is settled: its start, or its bracket's close.
@@ -155,9 +173,10 @@ impl Builder {
                 let phases =
                     bracket.phases.iter().map(|phase| phase.iter().map(|id| self.place(&bracket.owner, id)).collect());
                 let phases = phases.collect::<Result<_, _>>()?;
-                self.add_scope(Scope { owner, phases });
+                self.add_scope(Scope { owner, phases })?;
             }
         }
+        (0..self.scopes.len()).for_each(|index| self.connect_scope(index));
         for (index, task) in tasks.iter().enumerate() {
             self.add_task(index, task)?;
         }
@@ -167,22 +186,35 @@ impl Builder {
         self.connect_needs()
     }
 
-    fn add_scope(&mut self, scope: Scope) {
-        let index = self.scopes.len();
-        let close = self.graph.add_node(Vertex::Close(index));
-        self.ends[scope.owner] = close;
-        let mut gate = self.starts[scope.owner];
-        for (number, phase) in scope.phases.iter().enumerate() {
+    fn add_scope(&mut self, scope: Scope) -> Result<(), GraphError> {
+        let (index, name) = (self.scopes.len(), |resource: usize| self.resources[resource].id.to_string());
+        if self.owned.insert(scope.owner, index).is_some() {
+            return Err(GraphError::OpensTwo(name(scope.owner)));
+        }
+        for &member in scope.phases.iter().flatten() {
+            if let Some(other) = self.around.insert(member, index) {
+                return Err(GraphError::Shared(name(member), name(self.scopes[other].owner), name(scope.owner)));
+            }
+        }
+        self.ends[scope.owner] = self.graph.add_node(Vertex::Close(index));
+        self.scopes.push(scope);
+        Ok(())
+    }
+
+    /// Needs every bracket's end: a member that opens a bracket itself is settled when that one is closed.
+    fn connect_scope(&mut self, index: usize) {
+        let Scope { owner, phases } = &self.scopes[index];
+        let mut gate = self.starts[*owner];
+        for (number, phase) in phases.iter().enumerate() {
             let after = self.graph.add_node(Vertex::Phase(index, number));
             self.graph.add_edge(gate, after, ());
             for &member in phase {
                 self.graph.add_edge(gate, self.starts[member], ());
-                self.graph.add_edge(self.starts[member], after, ());
+                self.graph.add_edge(self.ends[member], after, ());
             }
             gate = after;
         }
-        self.graph.add_edge(gate, close, ());
-        self.scopes.push(scope);
+        self.graph.add_edge(gate, self.ends[*owner], ());
     }
 
     fn add_task(&mut self, index: usize, task: &Expanded) -> Result<(), GraphError> {
@@ -195,47 +227,49 @@ impl Builder {
         Ok(())
     }
 
+    /// The task itself comes after the earlier ones too: one without resources passes on what it waits for.
     fn connect_task(&mut self, task: &Expanded) -> Result<(), GraphError> {
-        for resource in &task.expansion.resources {
-            let start = self.starts[self.place(&resource.id, &resource.id)?];
-            for earlier in &task.after {
-                if let Some(&settled) = self.tasks.get(earlier) {
-                    self.graph.add_edge(settled, start, ());
-                }
+        let places = task.expansion.resources.iter().map(|resource| self.place(&resource.id, &resource.id));
+        let starts = places.map(|place| Ok(self.starts[place?]));
+        let mut later = starts.collect::<Result<Vec<_>, _>>()?;
+        later.extend(self.tasks.get(&task.id));
+        for settled in task.after.iter().filter_map(|earlier| self.tasks.get(earlier)) {
+            for &later in &later {
+                self.graph.add_edge(*settled, later, ());
             }
         }
         Ok(())
     }
 
     fn connect_needs(&mut self) -> Result<(), GraphError> {
-        let members: HashMap<usize, usize> = self.members();
         for (index, resource) in self.resources.iter().enumerate() {
+            if let Trigger::With(leader) = &resource.trigger {
+                self.place(&resource.id, leader)?;
+            }
             for need in &resource.needs {
                 let from = match need {
                     Need::Resource(id) => {
                         let target = self.place(&resource.id, id)?;
-                        // A member needs its own bracket open; anyone else needs it closed.
-                        let own = members.get(&index).is_some_and(|&scope| self.scopes[scope].owner == target);
-                        if own { self.starts[target] } else { self.ends[target] }
+                        // A member needs the brackets around it open; anyone else needs them closed.
+                        if self.encloses(target, index) { self.starts[target] } else { self.ends[target] }
                     }
                     Need::Task(id) => {
                         let missing = || GraphError::Missing(resource.id.to_string(), id.to_string());
                         *self.tasks.get(id).ok_or_else(missing)?
                     }
                 };
-                self.graph.update_edge(from, self.starts[index], ());
+                // Not `update_edge`, which walks all edges of what many need; an edge that is there twice is counted twice.
+                self.graph.add_edge(from, self.starts[index], ());
             }
         }
         Ok(())
     }
 
-    fn members(&self) -> HashMap<usize, usize> {
-        let pairs = self
-            .scopes
-            .iter()
-            .enumerate()
-            .flat_map(|(number, scope)| scope.phases.iter().flatten().map(move |&member| (member, number)));
-        pairs.collect()
+    /// Whether a resource owns a bracket that another is in, at whatever depth.
+    fn encloses(&self, owner: usize, member: usize) -> bool {
+        let around = |member: &usize| self.around.get(member).map(|&scope| self.scopes[scope].owner);
+        // No deeper than there are brackets: those that are in each other are told as a circle later.
+        successors(around(&member), around).take(self.scopes.len()).any(|around| around == owner)
     }
 
     fn place(&self, needing: &ResourceId, id: &ResourceId) -> Result<usize, GraphError> {
@@ -268,19 +302,25 @@ impl Builder {
             return Vec::new();
         };
         let Some(&first) = part.iter().min() else { return Vec::new() };
-        let (mut path, mut node) = (vec![first], first);
+        let part: HashSet<NodeIndex> = part.iter().copied().collect();
+        let (mut path, mut places, mut node) = (vec![first], HashMap::from([(first, 0)]), first);
         loop {
             let inside = self.graph.neighbors_directed(node, Direction::Incoming).filter(|next| part.contains(next));
             let Some(next) = inside.min() else { break };
-            if let Some(start) = path.iter().position(|&seen| seen == next) {
+            if let Some(&start) = places.get(&next) {
                 path.drain(..start);
                 break;
             }
+            places.insert(next, path.len());
             path.push(next);
             node = next;
         }
         let mut names: Vec<String> = path.iter().filter_map(|&node| self.name(node)).collect();
+        // The opening and the closing of one bracket bear one name, also where the circle begins between them.
         names.dedup();
+        if names.len() > 1 && names.first() == names.last() {
+            names.pop();
+        }
         names.extend(names.first().cloned());
         names
     }

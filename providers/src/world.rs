@@ -1,9 +1,20 @@
 //! The handles to the world, made once; a function that isn't given them can't reach anything.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::{env, fmt};
 
-use cfrt_engine::driver::DriverError;
+use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::facts::Cluster;
+use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+
+use crate::drivers::release::charts::Charts;
+use crate::helm::binary::Search;
+use crate::kube::call::Call;
+use crate::kube::client::{ApiError, Kube};
+use crate::kube::discovery::Discovery;
+use crate::kube::watch::Watches;
+use crate::vault::Vault;
 
 /// What may be done with the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +41,8 @@ pub struct Target {
     pub context: String,
     /// The UID of its `kube-system` namespace.
     pub uid: String,
+    /// The API server's version, as `v1.34.4`.
+    pub version: String,
 }
 
 /// The handles to the world.
@@ -37,6 +50,20 @@ pub struct Target {
 pub struct World {
     /// The cluster.
     pub target: Target,
+    /// The connection to its API server.
+    pub kube: Kube,
+    /// What the API server knows.
+    pub discovery: Discovery,
+    /// What is being watched.
+    pub watches: Watches,
+    /// The secrets, sealed.
+    pub vault: Arc<Vault>,
+    /// Helm, and what it renders in this run.
+    pub charts: Charts,
+    /// What may be done.
+    pub access: Access,
+    /// Whether a kubeconfig names the cluster; helm is told the same.
+    pub kube_context: Option<String>,
 }
 
 impl World {
@@ -45,12 +72,132 @@ impl World {
     /// # Errors
     ///
     /// No such context, no answer, or another cluster than the pinned one.
-    pub async fn connect(_cluster: &Cluster, _access: Access, _around: Surroundings) -> Result<Self, DriverError> {
-        Err(DriverError::new("connecting to the cluster", "not yet"))
+    pub async fn connect(cluster: &Cluster, access: Access, around: Surroundings) -> Result<Self, DriverError> {
+        let (config, context) = configuration(cluster).await?;
+        let (kube, uid) = reach(&config, access).await?;
+        let discovery = Discovery::ask(&kube).await.map_err(|error| unreachable(&config, error))?;
+        check_pin(cluster, &uid)?;
+        let cache = around.cache.unwrap_or_else(default_cache);
+        let vault = Vault::at(&cache).map_err(|error| DriverError::new("opening the cache", error))?;
+        let target = Target {
+            context: context.clone().unwrap_or_else(|| "in-cluster".to_owned()),
+            uid,
+            version: discovery.version.clone(),
+        };
+        let vault = Arc::new(vault);
+        let charts = Charts::new(Search::from_environment(around.helm), cache, Arc::clone(&vault));
+        let watches = Watches::default();
+        Ok(Self { target, kube, discovery, watches, vault, charts, access, kube_context: context })
     }
 
     /// How many requests were sent to the API server so far.
     pub fn requests(&self) -> usize {
-        0
+        self.kube.sent()
+    }
+}
+
+/// The configuration and the context that it came from; `None` for the one that every pod finds.
+async fn configuration(cluster: &Cluster) -> Result<(Config, Option<String>), DriverError> {
+    let kubeconfig = match Kubeconfig::read() {
+        Ok(kubeconfig) => kubeconfig,
+        Err(error) => {
+            let incluster = Config::incluster().ok().filter(|_| cluster.context.is_none());
+            let hint = "set KUBECONFIG to a kubeconfig file";
+            return incluster
+                .map(|config| (config, None))
+                .ok_or_else(|| DriverError::new("finding the cluster", words(&error)).hint(hint));
+        }
+    };
+    let context = cluster.context.clone().or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
+    let known: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
+    if !known.contains(&context) {
+        let what = if context.is_empty() {
+            "the kubeconfig has no current context".to_owned()
+        } else {
+            format!("the kubeconfig has no context `{context}`")
+        };
+        let hint = format!("its contexts are: {}; name one with `[cluster] context`", known.join(", "));
+        return Err(DriverError::new("finding the cluster", what).hint(hint));
+    }
+    let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    let config =
+        config.map_err(|error| DriverError::new(format!("reading kubeconfig context {context}"), words(&error)))?;
+    Ok((config, Some(context)))
+}
+
+/// Sends the first request, and falls back to HTTP/1.1 where the server, or a proxy before it, knows nothing newer.
+async fn reach(config: &Config, access: Access) -> Result<(Kube, String), DriverError> {
+    let client = |made: Result<Kube, kube::Error>| {
+        made.map_err(|error| DriverError::new("preparing the connection", words(&error)))
+    };
+    let kube = client(Kube::new(config, access))?;
+    match uid(&kube).await {
+        Ok(uid) => Ok((kube, uid)),
+        Err(ApiError::Transport(_)) => {
+            let kube = client(Kube::plain(config, access))?;
+            let uid = uid(&kube).await.map_err(|error| unreachable(config, error))?;
+            Ok((kube, uid))
+        }
+        Err(error) => Err(unreachable(config, error)),
+    }
+}
+
+/// The UID of `kube-system`, which tells one cluster from another; empty where we may not see it.
+async fn uid(kube: &Kube) -> Result<String, ApiError> {
+    match kube.send(&Call::get("/api/v1/namespaces/kube-system")).await {
+        Ok(reply) => Ok(reply.json::<serde_json::Value>()?["metadata"]["uid"].as_str().unwrap_or_default().to_owned()),
+        Err(error) if error.code() == Some(403) => Ok(String::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn unreachable(config: &Config, error: ApiError) -> DriverError {
+    let hint = match &error {
+        ApiError::Status { code: 401, .. } => "the credentials of this context are not accepted; log in again",
+        ApiError::Status { .. } | ApiError::Junk(_) | ApiError::ReadOnly(_) => "",
+        ApiError::Transport(_) => {
+            "is the cluster up, and is this the right context? `kubectl version` asks the same server"
+        }
+    };
+    DriverError::new(format!("reaching the API server at {}", config.cluster_url), error).hint(hint)
+}
+
+fn check_pin(cluster: &Cluster, uid: &str) -> Result<(), DriverError> {
+    match &cluster.uid {
+        Some(pinned) if pinned != uid => {
+            let found = if uid.is_empty() { "not to be seen with these rights" } else { uid };
+            let cause = format!("the file pins uid {pinned}, this cluster's is {found}");
+            let hint = "choose the right context, or change `[cluster] uid`";
+            Err(DriverError::new("checking that this is the right cluster", cause).fault(Fault::Stale).hint(hint))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn default_cache() -> PathBuf {
+    let named = |name| env::var_os(name).filter(|value: &std::ffi::OsString| !value.is_empty()).map(PathBuf::from);
+    named("CFRT_CACHE")
+        .or_else(|| named("XDG_CACHE_HOME").map(|folder| folder.join("cfrt")))
+        .or_else(|| named("HOME").map(|folder| folder.join(".cache/cfrt")))
+        .unwrap_or_else(|| env::temp_dir().join("cfrt-cache"))
+}
+
+/// An error's own words and those of its causes, in one sentence.
+fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut words = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if !words.iter().any(|word| word.contains(&error.to_string())) {
+            words.push(error.to_string());
+        }
+        cause = error.source();
+    }
+    words.join(": ")
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.context)
     }
 }

@@ -1,0 +1,198 @@
+//! The driver of Helm hooks: run with a revision of their release, followed to their end, removed as their policy says.
+
+use cfrt_engine::change::{Action, Change};
+use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Ending, Evidence, Observation, Settled, Wanted};
+use cfrt_engine::plan::Step;
+use cfrt_engine::resource::{Address, Resource};
+use cfrt_engine::task::{Answer, Question};
+use futures::stream::{self, BoxStream, StreamExt as _};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::object::HELM;
+use crate::helm::hook::DeletePolicy;
+use crate::kube::gvk::Gvk;
+use crate::kube::look::key;
+use crate::kube::settle::hook_settled;
+use crate::kube::write::Target;
+use crate::world::World;
+
+/// What runs hooks.
+pub struct Hook;
+
+/// What the driver has to know of a hook besides its document.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Settings {
+    /// The event that it runs at, in Helm's word: `pre-install`.
+    pub event: String,
+    /// Its weight.
+    pub weight: i64,
+    /// When it is deleted.
+    pub policies: Vec<DeletePolicy>,
+    /// The hooks of the same event that ran before it.
+    pub earlier: Vec<Earlier>,
+    /// Whether it is the last one of its event.
+    pub last: bool,
+}
+
+/// A hook that ran before another one of the same event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Earlier {
+    kind: String,
+    namespace: String,
+    name: String,
+    policies: Vec<DeletePolicy>,
+}
+
+impl Earlier {
+    /// A hook with the policies that say when it is deleted.
+    pub fn new(address: &Address, policies: &[DeletePolicy]) -> Self {
+        let Address { kind, scope, name } = address.clone();
+        Self { kind, namespace: scope, name, policies: policies.to_vec() }
+    }
+}
+
+fn settings(resource: &Resource) -> Option<Settings> {
+    Settings::deserialize(&resource.settings).ok()
+}
+
+impl Driver<World> for Hook {
+    fn name(&self) -> &'static str {
+        "hook"
+    }
+
+    fn answer<'a>(&'a self, _world: &'a World, question: &'a Question) -> Effect<'a, Answer> {
+        Box::pin(
+            async move { Err(DriverError::new("asking a hook", format!("hooks answer nothing: {}", question.about))) },
+        )
+    }
+
+    /// Nothing is read: a hook acts because its release does, whatever is there.
+    fn observe<'a>(&'a self, _world: &'a World, wanted: &'a [Wanted<'a>]) -> Effect<'a, Vec<Observation>> {
+        Box::pin(async move { Ok(vec![Observation::Absent; wanted.len()]) })
+    }
+
+    fn diff(&self, resource: &Resource, _seen: &Observation) -> Change {
+        let when = settings(resource).map(|hook| format!("{} hook, weight {}", hook.event, hook.weight));
+        Change::of(Action::Create).because(when.unwrap_or_default())
+    }
+
+    fn apply<'a>(&'a self, world: &'a World, step: &'a Step) -> Effect<'a, Applied> {
+        Box::pin(async move {
+            let resource = &step.resource;
+            let target = Target::new(world, resource, HELM)?;
+            let before =
+                settings(resource).is_some_and(|hook| hook.policies.contains(&DeletePolicy::BeforeHookCreation));
+            // What has run can't run again: what is left of an earlier run goes even where the policy doesn't ask for it.
+            if before || runs(resource) {
+                target.delete(None).await?;
+                gone(world, resource, &target).await?;
+            }
+            if let Some(document) = resource.want.document() {
+                drop(target.create(document).await?);
+            }
+            Ok(Applied { wrote: true, memo: Value::Null })
+        })
+    }
+
+    fn follow<'a>(&'a self, world: &'a World, resource: &'a Resource) -> BoxStream<'a, Result<Evidence, DriverError>> {
+        match Target::new(world, resource, HELM) {
+            Ok(target) if runs(resource) => {
+                let seen = world.watches.follow(&world.kube, target.kind(), key(resource));
+                seen.map(|live| Ok(Evidence { live })).boxed()
+            }
+            Ok(_) | Err(_) => stream::empty().boxed(),
+        }
+    }
+
+    fn settled(&self, _resource: &Resource, seen: &Evidence) -> Settled {
+        hook_settled(seen.live.as_deref())
+    }
+
+    fn close<'a>(&'a self, world: &'a World, step: &'a Step, _applied: &'a Applied, ending: Ending) -> Effect<'a, ()> {
+        Box::pin(async move {
+            let Some(hook) = settings(&step.resource) else { return Ok(()) };
+            for address in to_delete(&step.resource.id.address, &hook, &ending) {
+                delete(world, &step.resource, address).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Which hooks go now, the latest first: after the last one of an event those that succeeded, and after a failure what
+/// failed and those that had succeeded, each as its own policy says. Nothing goes earlier, as later hooks may use it.
+fn to_delete(own: &Address, hook: &Settings, ending: &Ending) -> Vec<Address> {
+    let wants = |policies: &[DeletePolicy], policy| policies.contains(&policy);
+    let (over, own_policy) = match ending {
+        Ending::Settled => (hook.last, DeletePolicy::HookSucceeded),
+        Ending::Failed(_) => (true, DeletePolicy::HookFailed),
+        Ending::Stopped => (false, DeletePolicy::HookFailed),
+    };
+    if !over {
+        return Vec::new();
+    }
+    let own = wants(&hook.policies, own_policy).then(|| own.clone());
+    let earlier = hook.earlier.iter().rev().filter(|earlier| wants(&earlier.policies, DeletePolicy::HookSucceeded));
+    own.into_iter().chain(earlier.map(|hook| Address::new(&hook.kind, &hook.namespace, &hook.name))).collect()
+}
+
+/// Whether a hook is something that runs to an end; anything else is done once it is there.
+fn runs(resource: &Resource) -> bool {
+    let gvk = Gvk::of_address(&resource.id.address);
+    matches!((gvk.group.as_str(), gvk.kind.as_str()), ("batch", "Job") | ("", "Pod"))
+}
+
+/// Waits until nothing is left: a creation would otherwise meet what is still going. Patience ends it from outside.
+async fn gone(world: &World, resource: &Resource, target: &Target<'_>) -> Result<(), DriverError> {
+    let mut seen = world.watches.follow(&world.kube, target.kind(), key(resource));
+    while let Some(live) = seen.next().await {
+        if live.is_none() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn delete(world: &World, like: &Resource, address: Address) -> Result<(), DriverError> {
+    // A definition that came by a hook would take all its resources along; Helm never deletes one either.
+    if Gvk::of_address(&address).is_crd() {
+        return Ok(());
+    }
+    let mut hook = like.clone();
+    hook.id.address = address;
+    Target::new(world, &hook, HELM)?.delete(None).await
+}
+
+#[cfg(test)]
+mod tests {
+    use DeletePolicy::{BeforeHookCreation, HookFailed, HookSucceeded};
+
+    use super::*;
+
+    fn job(name: &str) -> Address {
+        Address::new("batch/v1/Job", "n", name)
+    }
+
+    fn third(policies: &[DeletePolicy], last: bool) -> Settings {
+        let earlier = vec![Earlier::new(&job("a"), &[HookSucceeded]), Earlier::new(&job("b"), &[BeforeHookCreation])];
+        Settings { event: "pre-install".to_owned(), weight: 0, policies: policies.to_vec(), earlier, last }
+    }
+
+    fn deleted(hook: &Settings, ending: &Ending) -> Vec<String> {
+        to_delete(&job("c"), hook, ending).into_iter().map(|address| address.name).collect()
+    }
+
+    #[test]
+    fn hooks_that_succeeded_go_after_the_last_one_of_their_event_the_latest_first() {
+        assert_eq!(deleted(&third(&[HookSucceeded], true), &Ending::Settled), ["c", "a"]);
+        assert!(deleted(&third(&[HookSucceeded], false), &Ending::Settled).is_empty());
+    }
+
+    #[test]
+    fn a_hook_that_failed_goes_only_by_its_own_policy_and_earlier_ones_by_theirs() {
+        let failed = Ending::Failed("no".to_owned());
+        assert_eq!(deleted(&third(&[HookFailed], false), &failed), ["c", "a"]);
+        assert_eq!(deleted(&third(&[HookSucceeded], false), &failed), ["a"]);
+    }
+}

@@ -1,0 +1,200 @@
+//! The driver of Kubernetes objects: any kind, read by lists, compared field by field, written by server-side apply.
+
+use std::sync::Arc;
+
+use cfrt_engine::change::{Action, Change};
+use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Evidence, Observation, Predicted, Settled, Wanted};
+use cfrt_engine::plan::Step;
+use cfrt_engine::resource::{Document, Resource, Want};
+use cfrt_engine::task::{Answer, Question};
+use futures::stream::{self, BoxStream, StreamExt as _};
+use serde_json::{Value, json};
+
+use crate::kube::compare::compare;
+use crate::kube::difference::difference;
+use crate::kube::gvk::Gvk;
+use crate::kube::look::{key, look};
+use crate::kube::settle::settled;
+use crate::kube::write::Target;
+use crate::world::World;
+
+/// The field manager of objects that belong to no chart.
+pub const OWN: &str = "cfrt";
+
+/// The field manager of a chart's objects, as helm calls itself.
+pub const HELM: &str = "helm";
+
+/// What holds any Kubernetes object.
+pub struct Object;
+
+impl Object {
+    /// The settings of a resource whose fields are written under a manager's name.
+    pub fn settings(manager: &str) -> Value {
+        json!({ "manager": manager })
+    }
+}
+
+fn manager(resource: &Resource) -> &str {
+    resource.settings["manager"].as_str().unwrap_or(OWN)
+}
+
+impl Driver<World> for Object {
+    fn name(&self) -> &'static str {
+        "object"
+    }
+
+    fn answer<'a>(&'a self, world: &'a World, question: &'a Question) -> Effect<'a, Answer> {
+        Box::pin(async move {
+            let seal = crate::secrets::seal(world, &question.about).await?;
+            Ok(Arc::new(seal) as Answer)
+        })
+    }
+
+    fn observe<'a>(&'a self, world: &'a World, wanted: &'a [Wanted<'a>]) -> Effect<'a, Vec<Observation>> {
+        Box::pin(look(world, wanted, manager))
+    }
+
+    fn diff(&self, resource: &Resource, seen: &Observation) -> Change {
+        match (&resource.want, seen) {
+            (Want::Absent, Observation::Present { live, .. }) => removal(live),
+            (Want::Absent, Observation::Absent | Observation::Hidden { .. }) => Change::of(Action::Keep),
+            (_, Observation::Absent) => Change::of(Action::Create),
+            (_, Observation::Hidden { behind }) => {
+                Change::of(Action::Create).because(format!("hidden behind {}", behind.address.short()))
+            }
+            (Want::Present(document) | Want::Existing(document), Observation::Present { live, predicted, .. }) => {
+                obstacle(document, live, manager(resource))
+                    .unwrap_or_else(|| compared(document, live, predicted.as_ref(), manager(resource)))
+            }
+        }
+    }
+
+    fn apply<'a>(&'a self, world: &'a World, step: &'a Step) -> Effect<'a, Applied> {
+        Box::pin(async move {
+            let target = Target::new(world, &step.resource, manager(&step.resource))?;
+            match (step.change.action, step.resource.want.document()) {
+                (Action::Create, Some(document)) => drop(target.create(document).await?),
+                (Action::Update | Action::Migrate, Some(document)) => {
+                    drop(target.update(step, document, |resource, seen| self.diff(resource, seen)).await?);
+                }
+                (Action::Delete, _) => target.delete(step.expects().map(|stamp| stamp.uid.as_str())).await?,
+                (Action::Keep | Action::Refuse | Action::Replace, _) | (_, None) => return Ok(Applied::default()),
+            }
+            Ok(Applied { wrote: true, memo: Value::Null })
+        })
+    }
+
+    fn follow<'a>(&'a self, world: &'a World, resource: &'a Resource) -> BoxStream<'a, Result<Evidence, DriverError>> {
+        if settles_at_once(resource) {
+            return stream::empty().boxed();
+        }
+        let Ok(target) = Target::new(world, resource, OWN) else { return stream::empty().boxed() };
+        let seen = world.watches.follow(&world.kube, target.kind(), key(resource));
+        seen.map(|live| Ok(Evidence { live })).boxed()
+    }
+
+    fn settled(&self, resource: &Resource, seen: &Evidence) -> Settled {
+        match (&resource.want, &seen.live) {
+            (Want::Absent, None) => Settled::Yes,
+            (Want::Absent, Some(live)) => Settled::Waiting(holding(live)),
+            (Want::Present(_) | Want::Existing(_), live) => settled(live.as_deref()),
+        }
+    }
+}
+
+/// Most kinds are what they should be as soon as they are stored; watching them would be a request for nothing.
+fn settles_at_once(resource: &Resource) -> bool {
+    let gvk = Gvk::of_address(&resource.id.address);
+    let slow = matches!(
+        (gvk.group.as_str(), gvk.kind.as_str()),
+        ("", "Namespace" | "Pod" | "PersistentVolumeClaim")
+            | ("apps", _)
+            | ("batch", "Job")
+            | ("apiextensions.k8s.io", _)
+            | ("apiregistration.k8s.io", _)
+    );
+    resource.want.document().is_some() && !slow
+}
+
+fn removal(live: &Value) -> Change {
+    if live.pointer("/metadata/annotations/helm.sh~1resource-policy").is_some_and(|policy| policy == "keep") {
+        return Change::of(Action::Keep).because("no longer in the chart, kept by its resource policy");
+    }
+    let kind = live["kind"].as_str().unwrap_or_default();
+    let claims =
+        live.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array).is_some_and(|claims| !claims.is_empty());
+    let protected = matches!(kind, "CustomResourceDefinition" | "Namespace" | "PersistentVolumeClaim") || claims;
+    if protected {
+        return Change::of(Action::Refuse).because(format!(
+            "no longer in the chart, but a {kind} is not deleted: what it holds would go with it; delete it by hand, \
+             or annotate it with helm.sh/resource-policy: keep"
+        ));
+    }
+    Change::of(Action::Delete).because("no longer in the chart")
+}
+
+/// What stands in the way of writing an object at all.
+fn obstacle(document: &Document, live: &Value, manager: &str) -> Option<Change> {
+    let refuse = |reason: String| Some(Change::of(Action::Refuse).because(reason));
+    if live.pointer("/metadata/deletionTimestamp").is_some() {
+        return refuse(holding(live));
+    }
+    if manager != HELM {
+        return None;
+    }
+    let owner = |object: &Value| {
+        let annotation = |name: &str| {
+            object["metadata"]["annotations"][format!("meta.helm.sh/release-{name}")].as_str().map(str::to_owned)
+        };
+        annotation("name").zip(annotation("namespace"))
+    };
+    let managers = live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
+    let known_to_helm = managers.into_iter().any(|entry| entry["manager"] == HELM);
+    match (owner(&document.body), owner(live)) {
+        (None, _) => None,
+        (Some(ours), Some(theirs)) if ours == theirs => None,
+        (Some(_), Some((release, namespace))) => refuse(format!("it belongs to release {namespace}/{release}")),
+        // Someone took the annotations away; the fields still say whose it is.
+        (Some(_), None) if known_to_helm => None,
+        (Some(_), None) => refuse("it is there already, and no release made it".to_owned()),
+    }
+}
+
+fn compared(document: &Document, live: &Value, predicted: Option<&Predicted>, manager: &str) -> Change {
+    let compared = compare(document, live, manager);
+    let fields = match predicted {
+        Some(Predicted::Refused(why)) => {
+            return Change {
+                fields: compared.fields,
+                ..Change::of(Action::Refuse).because(format!("the API server refuses it: {why}"))
+            };
+        }
+        Some(Predicted::Live(predicted)) => difference(live, predicted),
+        None => compared.fields,
+    };
+    match (compared.migrate, fields.is_empty()) {
+        (true, true) => Change::of(Action::Migrate).because("its fields move to server-side apply"),
+        (_, _) => Change::of_fields(fields),
+    }
+}
+
+/// What a deletion that has begun still waits for.
+fn holding(live: &Value) -> String {
+    let listed = |pointer: &str| {
+        let items = live.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+    };
+    let finalizers = [listed("/metadata/finalizers"), listed("/spec/finalizers")].concat();
+    let conditions = live.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let remaining = conditions
+        .filter(|condition| {
+            condition["status"] == "True" && condition["type"].as_str().is_some_and(|kind| kind.ends_with("Remaining"))
+        })
+        .filter_map(|condition| condition["message"].as_str());
+    let details: Vec<&str> = remaining.collect();
+    match (finalizers.is_empty(), details.is_empty()) {
+        (_, false) => format!("it is being deleted: {}", details.join("; ")),
+        (false, true) => format!("it is being deleted, held by {finalizers}"),
+        (true, true) => "it is being deleted".to_owned(),
+    }
+}

@@ -1,0 +1,266 @@
+//! `chart`: a Helm release, its objects applied one by one inside the bracket that its record opens and closes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use cfrt_engine::desired::DesiredState;
+use cfrt_engine::facts::Facts;
+use cfrt_engine::resource::{Address, Bracket, Document, Need, Part, Resource, ResourceId, Trigger, Want};
+use cfrt_engine::source::{Mistake, Mistakes, Span};
+use cfrt_engine::task::{Answers, Expansion, Kind, Question, Task, TaskId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use toml::Spanned;
+
+use crate::drivers::hook::{self, Earlier};
+use crate::drivers::object::{HELM, OWN, Object};
+use crate::drivers::release::Settings;
+use crate::drivers::release::survey::{ChartAnswer, ChartQuestion, HookItem, Item};
+use crate::kube::needs::needs;
+use crate::kube::normalise::{normalised, owned_by_release};
+use crate::platform::{Platform, platform};
+
+/// The kind itself.
+pub struct Chart;
+
+/// The table `[chart]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    source: Spanned<String>,
+    name: Option<String>,
+    version: Spanned<String>,
+    #[serde(default)]
+    values: Vec<Spanned<String>>,
+    #[serde(default)]
+    set: BTreeMap<String, Value>,
+}
+
+/// A fact that the chart knows under a key of its own, and where it is stated.
+struct Stated {
+    key: &'static [&'static str],
+    value: Value,
+    at: Span,
+    contradicted_at: Option<Span>,
+}
+
+struct OneChart {
+    question: ChartQuestion,
+    stated: Vec<Stated>,
+}
+
+impl Kind for Chart {
+    fn name(&self) -> &'static str {
+        "chart"
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["chart"]
+    }
+
+    fn after(&self) -> &'static [&'static str] {
+        &["namespace", "secret-copy"]
+    }
+
+    fn tasks(&self, desired: &DesiredState<'_>, facts: &Facts) -> Result<Vec<Box<dyn Task>>, Mistakes> {
+        let Some(table) = desired.table::<Table>("chart")? else { return Ok(Vec::new()) };
+        let stated = stated(desired, facts)?;
+        let question = ChartQuestion {
+            source: source(desired, &table.source),
+            name: table.name.clone(),
+            version: exact(&table.version)?,
+            facts: nested(&stated),
+            values: table.values.iter().map(|file| beside(desired, file)).collect(),
+            set: Value::Object(table.set.into_iter().collect()),
+            namespace: facts.runtime.namespace.get_ref().as_str().to_owned(),
+            release: facts.runtime.release.get_ref().as_str().to_owned(),
+        };
+        Ok(vec![Box::new(OneChart { question, stated })])
+    }
+}
+
+/// A path is meant from the file that names it; anything with a scheme is an address.
+fn source(desired: &DesiredState<'_>, source: &Spanned<String>) -> String {
+    if source.get_ref().contains("://") {
+        return source.get_ref().clone();
+    }
+    beside(desired, source).to_string_lossy().into_owned()
+}
+
+fn beside(desired: &DesiredState<'_>, path: &Spanned<String>) -> PathBuf {
+    desired.sources().folder_of(&path.span()).join(path.get_ref())
+}
+
+/// Helm would take ranges, and then the same file would mean another chart tomorrow.
+fn exact(version: &Spanned<String>) -> Result<String, Mistakes> {
+    let text = version.get_ref();
+    let core = text.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Vec<&str> = core.split('.').collect();
+    let whole = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+    if numbers.len() == 3 && numbers.iter().all(whole) {
+        return Ok(text.clone());
+    }
+    let mistake = Mistake::new(version.span(), format!("`{text}` is no exact version"));
+    Err(mistake.label("three numbers, as in `0.14.0`").into())
+}
+
+/// The facts of the file in the chart's own keys.
+fn stated(desired: &DesiredState<'_>, facts: &Facts) -> Result<Vec<Stated>, Mistakes> {
+    let name = &facts.runtime.name;
+    let mut stated = vec![(&["global", "runtime", "name"][..], json!(name.get_ref().as_str()), name.span())];
+    if let Some(table) = platform(desired)? {
+        let place = |key| desired.place(&["platform", key]).unwrap_or_default();
+        let Platform { url, account, token: _ } = &table;
+        stated.extend(url.iter().map(|url| (&["global", "codefresh", "url"][..], json!(url), place("url"))));
+        let account = account.iter().map(|id| (&["global", "codefresh", "accountId"][..], json!(id), place("account")));
+        stated.extend(account);
+        if let Some(secret) = table.token_secret(desired, facts)? {
+            let reference = json!({"name": secret.name, "key": secret.key});
+            stated.push((&["global", "codefresh", "userToken", "secretKeyRef"][..], reference, place("token")));
+        }
+    }
+    let stated = stated.into_iter().map(|(key, value, at)| {
+        let path: Vec<&str> = ["chart", "set"].into_iter().chain(key.iter().copied()).collect();
+        Stated { key, value, at, contradicted_at: desired.place(&path) }
+    });
+    Ok(stated.collect())
+}
+
+fn nested(stated: &[Stated]) -> Value {
+    let mut root = json!({});
+    for fact in stated {
+        let mut place = &mut root;
+        for key in fact.key {
+            place = &mut place[*key];
+        }
+        *place = fact.value.clone();
+    }
+    root
+}
+
+impl Task for OneChart {
+    fn questions(&self) -> Vec<Question> {
+        vec![Question { driver: "release", about: serde_json::to_value(&self.question).unwrap_or(Value::Null) }]
+    }
+
+    fn expand(&self, id: &TaskId, answers: &Answers) -> Result<Expansion, Mistakes> {
+        let answer: &ChartAnswer = answers.get(0);
+        self.check_facts(&answer.values)?;
+        let release = self.release(id, answer);
+        let owner = release.id.clone();
+        let crds: Vec<Resource> = answer.crds.iter().map(|item| definition(id, item)).collect();
+        let [before, after] = answer.hooks.each_ref().map(|hooks| self.hooks(id, &owner, hooks));
+        let objects = self.objects(id, &answer.objects);
+        let removed: Vec<Resource> = answer.removed.iter().map(|address| removal(id, address)).collect();
+        let alone = |hooks: &[Resource]| hooks.iter().map(|hook| vec![hook.id.clone()]).collect::<Vec<_>>();
+        let phases = [alone(&before), vec![ids(&objects)], vec![ids(&removed)], alone(&after)].concat();
+        let bracket = Bracket { owner, phases: phases.into_iter().filter(|phase| !phase.is_empty()).collect() };
+        let release = Resource { needs: ids(&crds).into_iter().map(Need::Resource).collect(), ..release };
+        let resources = [crds, vec![release], before, objects, removed, after].concat();
+        Ok(Expansion { resources, brackets: vec![bracket], remarks: answer.remarks.clone() })
+    }
+}
+
+impl OneChart {
+    /// A fact is stated once: values that say otherwise are a mistake, wherever they come from.
+    fn check_facts(&self, values: &Value) -> Result<(), Mistakes> {
+        let says_otherwise = self.stated.iter().filter_map(|fact| {
+            let found = fact.key.iter().try_fold(values, |value, key| value.get(key))?;
+            (*found != fact.value).then(|| {
+                let what = format!("the chart's values contradict this: they set `{}` otherwise", fact.key.join("."));
+                let mistake = Mistake::new(fact.at.clone(), what).label("stated here");
+                match &fact.contradicted_at {
+                    Some(at) => mistake.beside(at.clone(), "and otherwise here"),
+                    None => mistake.label("stated here, and otherwise in a values file"),
+                }
+            })
+        });
+        let mistakes: Vec<Mistake> = says_otherwise.collect();
+        if mistakes.is_empty() { Ok(()) } else { Err(Mistakes(mistakes)) }
+    }
+
+    fn release(&self, id: &TaskId, answer: &ChartAnswer) -> Resource {
+        let settings = Settings {
+            question: self.question.clone(),
+            chart: answer.name.clone(),
+            version: answer.version.clone(),
+            digest: answer.digest.clone(),
+            rendering: answer.rendering.clone(),
+            next: answer.next.clone(),
+        };
+        let body = json!({"chart": answer.name, "version": answer.version, "rendering": answer.rendering});
+        Resource {
+            id: ResourceId::whole(Address::new("Release", &self.question.namespace, &self.question.release)),
+            task: id.clone(),
+            driver: "release",
+            want: Want::Present(Document { body, ..Document::default() }),
+            needs: Vec::new(),
+            trigger: Trigger::Differs,
+            settings: serde_json::to_value(settings).unwrap_or(Value::Null),
+        }
+    }
+
+    fn objects(&self, id: &TaskId, items: &[Item]) -> Vec<Resource> {
+        let bodies: Vec<Value> = items.iter().map(|item| item.document.body.clone()).collect();
+        let needs = needs(&bodies, &self.question.namespace);
+        let whole = |index: &usize| Need::Resource(ResourceId::whole(items[*index].address.clone()));
+        let objects = items.iter().zip(bodies).zip(needs).map(|((item, body), needs)| {
+            let body = owned_by_release(normalised(body), &self.question.release, &self.question.namespace);
+            let holes = item.document.holes.clone();
+            let want = Want::Present(Document { body, holes });
+            Resource { needs: needs.iter().map(whole).collect(), ..object(id, &item.address, want, HELM) }
+        });
+        objects.collect()
+    }
+
+    fn hooks(&self, id: &TaskId, owner: &ResourceId, hooks: &[HookItem]) -> Vec<Resource> {
+        let earlier: Vec<Earlier> =
+            hooks.iter().map(|hook| Earlier::new(&hook.item.address, &hook.facts.delete_policies)).collect();
+        let resource = |(index, hook): (usize, &HookItem)| {
+            let settings = hook::Settings {
+                event: hook.event.to_owned(),
+                weight: hook.facts.weight,
+                policies: hook.facts.delete_policies.clone(),
+                earlier: earlier[..index].to_vec(),
+                last: index + 1 == hooks.len(),
+            };
+            let body = normalised(hook.item.document.body.clone());
+            Resource {
+                id: ResourceId { address: hook.item.address.clone(), part: Part::Fields(hook.event) },
+                task: id.clone(),
+                driver: "hook",
+                want: Want::Present(Document { body, holes: hook.item.document.holes.clone() }),
+                needs: Vec::new(),
+                trigger: Trigger::With(owner.clone()),
+                settings: serde_json::to_value(settings).unwrap_or(Value::Null),
+            }
+        };
+        hooks.iter().enumerate().map(resource).collect()
+    }
+}
+
+/// A definition of a `crds/` folder: Helm makes it where there is none, and never touches it again.
+fn definition(id: &TaskId, item: &Item) -> Resource {
+    let document = Document { body: normalised(item.document.body.clone()), holes: item.document.holes.clone() };
+    object(id, &item.address, Want::Existing(document), OWN)
+}
+
+fn removal(id: &TaskId, address: &Address) -> Resource {
+    object(id, address, Want::Absent, HELM)
+}
+
+fn object(id: &TaskId, address: &Address, want: Want, manager: &str) -> Resource {
+    Resource {
+        id: ResourceId::whole(address.clone()),
+        task: id.clone(),
+        driver: "object",
+        want,
+        needs: Vec::new(),
+        trigger: Trigger::Differs,
+        settings: Object::settings(manager),
+    }
+}
+
+fn ids(resources: &[Resource]) -> Vec<ResourceId> {
+    resources.iter().map(|resource| resource.id.clone()).collect()
+}

@@ -1,0 +1,74 @@
+//! `secret-copy`: a token from a variable, a file or another namespace becomes a Secret beside the runtime.
+
+use std::collections::BTreeMap;
+
+use cfrt_engine::desired::DesiredState;
+use cfrt_engine::facts::Facts;
+use cfrt_engine::resource::{Address, Document, Hole, Resource, ResourceId, Trigger, Want};
+use cfrt_engine::source::Mistakes;
+use cfrt_engine::task::{Answers, Expansion, Kind, Question, Task, TaskId};
+use serde_json::{Value, json};
+
+use crate::drivers::object::{OWN, Object};
+use crate::platform::platform;
+use crate::secrets::Source;
+
+/// The kind itself.
+pub struct SecretCopy;
+
+struct Copy {
+    namespace: String,
+    name: String,
+    key: String,
+    source: Source,
+}
+
+impl Kind for SecretCopy {
+    fn name(&self) -> &'static str {
+        "secret-copy"
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["platform"]
+    }
+
+    fn after(&self) -> &'static [&'static str] {
+        &["namespace"]
+    }
+
+    fn tasks(&self, desired: &DesiredState<'_>, facts: &Facts) -> Result<Vec<Box<dyn Task>>, Mistakes> {
+        let Some(platform) = platform(desired)? else { return Ok(Vec::new()) };
+        let Some(token) = platform.token_secret(desired, facts)? else { return Ok(Vec::new()) };
+        let namespace = facts.runtime.namespace.get_ref().as_str().to_owned();
+        let copy = |source| Copy { namespace, name: token.name, key: token.key, source };
+        Ok(token.copied_from.map(|source| Box::new(copy(source)) as Box<dyn Task>).into_iter().collect())
+    }
+}
+
+impl Task for Copy {
+    fn questions(&self) -> Vec<Question> {
+        vec![Question { driver: "object", about: serde_json::to_value(&self.source).unwrap_or(Value::Null) }]
+    }
+
+    fn expand(&self, id: &TaskId, answers: &Answers) -> Result<Expansion, Mistakes> {
+        let seal: &String = answers.get(0);
+        let body = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "type": "Opaque",
+            "data": {&self.key: seal},
+        });
+        let place = format!("/data/{}", self.key.replace('~', "~0").replace('/', "~1"));
+        let secret = Resource {
+            id: ResourceId::whole(Address::new("v1/Secret", &self.namespace, &self.name)),
+            task: id.clone(),
+            driver: "object",
+            want: Want::Present(Document { body, holes: BTreeMap::from([(place, Hole::Secret)]) }),
+            needs: Vec::new(),
+            trigger: Trigger::Differs,
+            settings: Object::settings(OWN),
+        };
+        Ok(Expansion { resources: vec![secret], ..Expansion::default() })
+    }
+}

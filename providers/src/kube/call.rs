@@ -1,0 +1,107 @@
+//! Requests to the API server, built without sending anything.
+
+use http::{HeaderValue, Method, Request, header};
+use kube::client::Body;
+use serde_json::Value;
+
+use super::gvk::Resolved;
+
+/// A request that can be sent, and sent again.
+#[derive(Debug, Clone)]
+pub struct Call {
+    method: Method,
+    path: String,
+    accept: &'static str,
+    body: Option<(&'static str, Vec<u8>)>,
+}
+
+/// How an apply patch is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Apply {
+    /// Nothing there may be taken from another manager: a creation.
+    Gently,
+    /// Fields of other managers are taken over: an update of what the plan showed.
+    Forced,
+    /// As `Forced`, but nothing is stored.
+    DryRun,
+}
+
+const JSON: &str = "application/json";
+
+impl Call {
+    /// A read of any path.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, path: path.into(), accept: JSON, body: None }
+    }
+
+    /// The same, asking for another form of the answer.
+    #[must_use]
+    pub fn accept(self, accept: &'static str) -> Self {
+        Self { accept, ..self }
+    }
+
+    /// A server-side apply of a whole document.
+    pub fn apply(kind: &Resolved, namespace: &str, name: &str, manager: &str, how: Apply, document: &Value) -> Self {
+        let flags = match how {
+            Apply::Gently => "force=false",
+            Apply::Forced => "force=true",
+            Apply::DryRun => "force=true&dryRun=All",
+        };
+        let path = format!("{}?fieldManager={manager}&{flags}", kind.path(namespace, name));
+        Self::with_body(Method::PATCH, path, "application/apply-patch+yaml", document)
+    }
+
+    /// A JSON patch (RFC 6902).
+    pub fn patch(kind: &Resolved, namespace: &str, name: &str, manager: &str, operations: &Value) -> Self {
+        let path = format!("{}?fieldManager={manager}", kind.path(namespace, name));
+        Self::with_body(Method::PATCH, path, "application/json-patch+json", operations)
+    }
+
+    /// A creation that fails where something is there already.
+    pub fn create(kind: &Resolved, namespace: &str, document: &Value) -> Self {
+        Self::with_body(Method::POST, kind.collection(namespace), JSON, document)
+    }
+
+    /// A replacement; the document says which revision it replaces.
+    pub fn replace(kind: &Resolved, namespace: &str, name: &str, document: &Value) -> Self {
+        Self::with_body(Method::PUT, kind.path(namespace, name), JSON, document)
+    }
+
+    /// A deletion in the background, of exactly the object with this uid where one is given.
+    pub fn delete(kind: &Resolved, namespace: &str, name: &str, uid: Option<&str>) -> Self {
+        let mut options =
+            serde_json::json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
+        if let Some(uid) = uid {
+            options["preconditions"] = serde_json::json!({ "uid": uid });
+        }
+        Self::with_body(Method::DELETE, kind.path(namespace, name), JSON, &options)
+    }
+
+    /// The request itself.
+    pub fn request(&self) -> Result<Request<Body>, http::Error> {
+        let mut request = Request::builder().method(self.method.clone()).uri(&self.path);
+        request = request.header(header::ACCEPT, self.accept);
+        let body = match &self.body {
+            Some((content, bytes)) => {
+                request = request.header(header::CONTENT_TYPE, HeaderValue::from_static(content));
+                Body::from(bytes.clone())
+            }
+            None => Body::empty(),
+        };
+        request.body(body)
+    }
+
+    /// Whether it is sent to learn something and not to change anything.
+    pub fn reads(&self) -> bool {
+        self.method == Method::GET
+    }
+
+    /// What it does, for messages: `GET /api/v1/namespaces/x`.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.method, self.path.split('?').next().unwrap_or_default())
+    }
+
+    fn with_body(method: Method, path: String, content: &'static str, body: &Value) -> Self {
+        Self { method, path, accept: JSON, body: Some((content, body.to_string().into_bytes())) }
+    }
+}

@@ -1,0 +1,309 @@
+//! The connection to the API server: one HTTP/2 connection, a guard before every write, and answers as bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::Config;
+use kube::client::{Body, Client, ClientBuilder, ConfigExt as _};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tower::{BoxError, ServiceBuilder};
+
+use super::call::Call;
+use crate::world::Access;
+
+/// No answer may be larger: a list of everything that a sane namespace holds is far below.
+const LARGEST_ANSWER: usize = 256 << 20;
+
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A client of one API server.
+#[derive(Clone)]
+pub struct Kube {
+    client: Client,
+    sent: Arc<AtomicUsize>,
+}
+
+/// What the server answered.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The status code, of the successful ones.
+    pub status: StatusCode,
+    /// The server's clock, in seconds since 1970, where it told it.
+    pub server_time: Option<i64>,
+    body: Vec<u8>,
+}
+
+/// Why a request brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The server refused, and says why.
+    #[error("{message}")]
+    Status {
+        /// The HTTP status code.
+        code: u16,
+        /// The machine-readable reason, such as `AlreadyExists`.
+        reason: String,
+        /// The server's own words.
+        message: String,
+    },
+    /// No answer came.
+    #[error("{0}")]
+    Transport(String),
+    /// The answer is not what an API server says.
+    #[error("the answer makes no sense: {0}")]
+    Junk(String),
+    /// The request would have written, and this client may only read.
+    #[error("refused here: {0} would write, and planning only reads")]
+    ReadOnly(String),
+}
+
+impl ApiError {
+    /// The HTTP status code, if the server gave one.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Status { code, .. } => Some(*code),
+            Self::Transport(_) | Self::Junk(_) | Self::ReadOnly(_) => None,
+        }
+    }
+
+    /// Whether the thing isn't there, or its kind isn't.
+    pub fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+
+    /// Whether the thing is not as the request expects it.
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
+    }
+}
+
+impl Reply {
+    /// The answer as JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        serde_json::from_slice(&self.body).map_err(|error| ApiError::Junk(error.to_string()))
+    }
+
+    /// The answer as it came.
+    pub fn bytes(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Kube {
+    /// Connects lazily: nothing is sent before the first request.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that no client can be made from.
+    pub fn new(config: &Config, access: Access) -> Result<Self, kube::Error> {
+        if config.proxy_url.is_some() {
+            return Self::plain(config, access);
+        }
+        let sent = Arc::new(AtomicUsize::new(0));
+        Ok(Self { client: direct(config, access, Arc::clone(&sent))?, sent })
+    }
+
+    /// The same by kube's own stack: slower, and HTTP/1.1 only, but it knows proxies and servers without HTTP/2.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that no client can be made from.
+    pub fn plain(config: &Config, access: Access) -> Result<Self, kube::Error> {
+        let sent = Arc::new(AtomicUsize::new(0));
+        // Our own retries are bounded and can be told apart; kube's would hide beneath them.
+        let mut config = config.clone();
+        config.default_retry = false;
+        let client = ClientBuilder::try_from(config)?.with_layer(&guard(access, Arc::clone(&sent))).build();
+        Ok(Self { client, sent })
+    }
+
+    /// The client below, for what the kube crate does itself.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// How many requests were sent so far.
+    pub fn sent(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Sends a request. Sent again for half a minute where the server says that it did nothing and may soon.
+    ///
+    /// # Errors
+    ///
+    /// Any answer but a success, or none.
+    pub async fn send(&self, call: &Call) -> Result<Reply, ApiError> {
+        let again = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(100))
+            .with_max_delay(Duration::from_secs(3))
+            .with_total_delay(Some(Duration::from_secs(30)))
+            .without_max_times();
+        // 429 also stands for custom resources whose definition has just changed, "storage is (re)initializing".
+        let may_soon = |error: &ApiError| match error.code() {
+            Some(429 | 503) => true,
+            Some(502 | 504) => call.reads(),
+            _ => false,
+        };
+        (|| self.send_once(call)).retry(again).when(may_soon).await
+    }
+
+    async fn send_once(&self, call: &Call) -> Result<Reply, ApiError> {
+        let request = call.request().map_err(|error| ApiError::Transport(error.to_string()))?;
+        let answer = tokio::time::timeout(PATIENCE, self.exchange(request)).await;
+        answer.unwrap_or_else(|_| Err(ApiError::Transport(format!("no answer within {} s", PATIENCE.as_secs()))))
+    }
+
+    async fn exchange(&self, request: Request<Body>) -> Result<Reply, ApiError> {
+        let response = self.client.send(request).await.map_err(transport)?;
+        let (head, body) = response.into_parts();
+        let body =
+            Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| ApiError::Junk(error.to_string()))?;
+        let server_time = head.headers.get(header::DATE).and_then(|date| parse_date(date.to_str().ok()?));
+        let reply = Reply { status: head.status, server_time, body: body.to_bytes().to_vec() };
+        if head.status.is_success() { Ok(reply) } else { Err(refusal(&reply)) }
+    }
+}
+
+impl std::fmt::Debug for Kube {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kube").field("sent", &self.sent()).finish_non_exhaustive()
+    }
+}
+
+/// One connection for everything. Without `set_nodelay` each new connection costs 40 ms, and kube's own connector
+/// speaks HTTP/1.1 only, so that twenty reads at once are twenty connections (measured; see ARCHITECTURE.md).
+fn direct(config: &Config, access: Access, sent: Arc<AtomicUsize>) -> Result<Client, kube::Error> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(Duration::from_secs(10)));
+    let builder = HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?).https_or_http();
+    let builder = match &config.tls_server_name {
+        Some(name) => {
+            let name = hyper_rustls::FixedServerNameResolver::new(
+                name.clone().try_into().map_err(|error| kube::Error::Service(Box::new(error)))?,
+            );
+            builder.with_server_name_resolver(name)
+        }
+        None => builder,
+    };
+    let connector = builder.enable_all_versions().wrap_connector(http);
+    let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).http2_only(true).build(connector);
+    let service = ServiceBuilder::new()
+        .layer(guard(access, sent))
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(hyper);
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+/// The gate that every request passes: counts it, names us to the server, and lets through only what the access allows.
+fn guard(
+    access: Access,
+    sent: Arc<AtomicUsize>,
+) -> tower::filter::FilterLayer<impl Fn(Request<Body>) -> Result<Request<Body>, BoxError> + Clone + Send + Sync> {
+    tower::filter::FilterLayer::new(move |mut request: Request<Body>| {
+        if access == Access::ReadOnly && !only_reads(&request) {
+            let title = format!("{} {}", request.method(), request.uri().path());
+            return Err(BoxError::from(WouldWrite(title)));
+        }
+        sent.fetch_add(1, Ordering::Relaxed);
+        let agent = HeaderValue::from_static(concat!("cfrt/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().insert(header::USER_AGENT, agent);
+        Ok(request)
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WouldWrite(String);
+
+/// Reads, dry runs and access reviews. A dry run counts only where the query says so: the body isn't looked at.
+fn only_reads(request: &Request<Body>) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    let dry_run = query.split('&').filter(|pair| pair.starts_with("dryRun=")).eq(["dryRun=All"]);
+    let review = request.uri().path().starts_with("/apis/authorization.k8s.io/")
+        && request.uri().path().ends_with("accessreviews");
+    match *request.method() {
+        Method::GET | Method::HEAD => true,
+        Method::PATCH => dry_run,
+        Method::POST => review,
+        _ => false,
+    }
+}
+
+fn transport(error: kube::Error) -> ApiError {
+    let mut words = Vec::new();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(error) = cause {
+        if let Some(WouldWrite(title)) = error.downcast_ref() {
+            return ApiError::ReadOnly(title.clone());
+        }
+        words.push(error.to_string());
+        cause = error.source();
+    }
+    words.dedup();
+    ApiError::Transport(words.last().cloned().unwrap_or_default())
+}
+
+/// The server's own words where it has some; proxies answer with pages of HTML.
+fn refusal(reply: &Reply) -> ApiError {
+    #[derive(Deserialize)]
+    struct Status {
+        #[serde(default)]
+        reason: String,
+        #[serde(default)]
+        message: String,
+    }
+    let code = reply.status.as_u16();
+    match serde_json::from_slice::<Status>(&reply.body) {
+        Ok(Status { reason, message }) if !message.is_empty() => ApiError::Status { code, reason, message },
+        Ok(_) | Err(_) => {
+            let text: String = String::from_utf8_lossy(&reply.body).chars().take(200).collect();
+            ApiError::Status { code, reason: String::new(), message: format!("HTTP {code}: {}", text.trim()) }
+        }
+    }
+}
+
+/// The seconds since 1970 of an HTTP date.
+fn parse_date(text: &str) -> Option<i64> {
+    jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp().as_second())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passes(method: Method, uri: &str) -> bool {
+        only_reads(&Request::builder().method(method).uri(uri).body(Body::empty()).expect("it is a request"))
+    }
+
+    #[test]
+    fn reads_dry_runs_and_reviews_pass_the_gate() {
+        assert!(passes(Method::GET, "/api/v1/pods?watch=true"));
+        assert!(passes(Method::PATCH, "/api/v1/namespaces/a/configmaps/b?force=true&dryRun=All"));
+        assert!(passes(Method::POST, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"));
+    }
+
+    #[test]
+    fn whatever_else_could_write_does_not() {
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            assert!(!passes(method, "/api/v1/namespaces/a/configmaps/b"));
+        }
+        assert!(!passes(Method::PATCH, "/api/v1/namespaces/a/configmaps/b?x=dryRun=All"));
+        assert!(!passes(Method::PATCH, "/api/v1/namespaces/a/configmaps/b?dryRun=All&dryRun="));
+        assert!(!passes(Method::DELETE, "/api/v1/namespaces/a/configmaps/b?dryRun=All"));
+        assert!(!passes(Method::POST, "/api/v1/namespaces/a/selfsubjectaccessreviews"));
+    }
+}

@@ -1,0 +1,176 @@
+//! Resources to observations: reads them all, side by side, and asks the server to predict those that are in doubt.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use cfrt_engine::driver::{Depth, DriverError, Fault, Observation, Predicted, Stamp, Wanted};
+use cfrt_engine::resource::{Document, Hole, Resource, ResourceId};
+use futures::stream::{self, StreamExt as _};
+use serde_json::Value;
+
+use super::call::{Apply, Call};
+use super::client::ApiError;
+use super::fields;
+use super::gvk::{Gvk, Resolved};
+use super::read::{Key, ReadError, read};
+use crate::world::World;
+
+/// How many dry runs are asked for at once; more only queue at the server (kube-apiserver 1.34, measured).
+const DRY_RUNS_AT_ONCE: usize = 8;
+
+/// Looks at objects, each of which is written under the name of a field manager.
+///
+/// # Errors
+///
+/// The first read that failed, and a kind that neither the server nor the batch knows.
+pub async fn look(
+    world: &World,
+    wanted: &[Wanted<'_>],
+    manager: fn(&Resource) -> &str,
+) -> Result<Vec<Observation>, DriverError> {
+    let (again, first): (Vec<_>, Vec<_>) =
+        wanted.iter().enumerate().partition(|(_, wanted)| wanted.depth == Depth::DryRun);
+    let mut seen = vec![Observation::Absent; wanted.len()];
+    for (index, observation) in as_they_are(world, &first).await? {
+        seen[index] = observation;
+    }
+    let mut asked = Vec::with_capacity(again.len());
+    for (index, wanted) in again {
+        asked.push(async move { (index, predict(world, wanted, manager(wanted.resource)).await) });
+    }
+    let mut predictions = stream::iter(asked).buffer_unordered(DRY_RUNS_AT_ONCE);
+    while let Some((index, prediction)) = predictions.next().await {
+        seen[index] = prediction?;
+    }
+    Ok(seen)
+}
+
+async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<Vec<(usize, Observation)>, DriverError> {
+    let brought = definitions(world, wanted);
+    let mut seen = Vec::with_capacity(wanted.len());
+    let mut kinds: BTreeMap<Gvk, (Resolved, Vec<(usize, Key)>)> = BTreeMap::new();
+    for (index, wanted) in wanted {
+        let gvk = Gvk::of_address(&wanted.resource.id.address);
+        match (world.discovery.resolve(&gvk), brought.get(&gvk)) {
+            (_, Some(definition)) => seen.push((*index, Observation::Hidden { behind: (*definition).clone() })),
+            (Some(kind), None) => {
+                kinds.entry(gvk).or_insert_with(|| (kind, Vec::new())).1.push((*index, key(wanted.resource)));
+            }
+            // What is to be gone and has no kind any more is gone.
+            (None, None) if wanted.resource.want.document().is_none() => seen.push((*index, Observation::Absent)),
+            (None, None) => return Err(unknown_kind(wanted.resource, &gvk)),
+        }
+    }
+    let kinds: Vec<_> = kinds.into_values().collect();
+    let asked: Vec<(Resolved, Vec<Key>)> =
+        kinds.iter().map(|(kind, keys)| (kind.clone(), keys.iter().map(|(_, key)| key.clone()).collect())).collect();
+    let found = read(&world.kube, &asked).await.map_err(unreadable)?;
+    let resources: HashMap<usize, &Resource> = wanted.iter().map(|(index, wanted)| (*index, wanted.resource)).collect();
+    for ((_, keys), mut found) in kinds.into_iter().zip(found) {
+        for (index, key) in keys {
+            let observation = match found.remove(&key) {
+                Some(live) => present(world, resources[&index], live),
+                None => Observation::Absent,
+            };
+            seen.push((index, observation));
+        }
+    }
+    Ok(seen)
+}
+
+/// The kinds that the batch itself brings and the server doesn't know yet, each with the definition that brings it.
+fn definitions<'a>(world: &World, wanted: &[(usize, &Wanted<'a>)]) -> HashMap<Gvk, &'a ResourceId> {
+    let mut brought = HashMap::new();
+    for (_, wanted) in wanted {
+        let Some(document) = wanted.resource.want.document() else { continue };
+        if Gvk::of_address(&wanted.resource.id.address).is_crd() {
+            let kinds = Resolved::of_crd(&document.body).into_iter().map(|kind| kind.gvk);
+            let unknown = kinds.filter(|gvk| world.discovery.resolve(gvk).is_none());
+            brought.extend(unknown.map(|gvk| (gvk, &wanted.resource.id)));
+        }
+    }
+    brought
+}
+
+/// The key of a resource's object.
+pub fn key(resource: &Resource) -> Key {
+    Key { namespace: resource.id.address.scope.clone(), name: resource.id.address.name.clone() }
+}
+
+/// An object as it was read, with its secrets sealed.
+pub fn present(world: &World, resource: &Resource, live: Value) -> Observation {
+    let text = |pointer| live.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let stamp = Stamp { uid: text("/metadata/uid"), revision: text("/metadata/resourceVersion") };
+    Observation::Present { live: Arc::new(sealed(world, resource, live)), stamp, predicted: None }
+}
+
+/// Seals what is secret in a live object: all of a Secret, and of others what is sealed in the document that we want.
+fn sealed(world: &World, resource: &Resource, live: Value) -> Value {
+    if live["kind"] == "Secret" && live["apiVersion"] == "v1" {
+        return world.vault.seal_document(live).body;
+    }
+    let mut live = live;
+    for (pointer, hole) in resource.want.document().into_iter().flat_map(|document| &document.holes) {
+        if let (Hole::Secret, Some(Value::String(leaf))) = (hole, live.pointer_mut(pointer)) {
+            *leaf = world.vault.seal(leaf);
+        }
+    }
+    live
+}
+
+/// Asks the server what an apply would make of the object. What it can't be asked for stays with our own comparison.
+async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -> Result<Observation, DriverError> {
+    let before = wanted.before.cloned().unwrap_or(Observation::Absent);
+    let (Observation::Present { live, stamp, .. }, Some(document)) = (&before, wanted.resource.want.document()) else {
+        return Ok(before);
+    };
+    // Before ownership is migrated an apply doesn't remove what it will remove afterwards.
+    let Some(body) = to_send(world, document, live).filter(|_| !fields::needs_migration(live, manager)) else {
+        return Ok(before);
+    };
+    let gvk = Gvk::of_address(&wanted.resource.id.address);
+    let Some(kind) = world.discovery.resolve(&gvk) else { return Ok(before) };
+    let key = key(wanted.resource);
+    let call = Call::apply(&kind, &key.namespace, &key.name, manager, Apply::DryRun, &body);
+    let predicted = match world.kube.send(&call).await {
+        Ok(reply) => {
+            let object = reply.json().map_err(|error| unpredictable(wanted.resource, error))?;
+            Predicted::Live(Arc::new(sealed(world, wanted.resource, object)))
+        }
+        Err(ApiError::Status { code: 400 | 409 | 422 | 500, message, .. }) => Predicted::Refused(message),
+        Err(error) => return Err(unpredictable(wanted.resource, error)),
+    };
+    Ok(Observation::Present { live: Arc::clone(live), stamp: stamp.clone(), predicted: Some(predicted) })
+}
+
+/// A document as it is sent to where `live` is: secrets filled in, generated values as they are there.
+///
+/// `None` where this run doesn't know a secret's value, because the rendering came from the cache.
+pub fn to_send(world: &World, document: &Document, live: &Value) -> Option<Value> {
+    let mut document = document.clone();
+    for (pointer, hole) in &document.holes {
+        let there = live.pointer(pointer).cloned();
+        if let (Hole::Generated, Some(there), Some(place)) = (hole, there, document.body.pointer_mut(pointer)) {
+            *place = there;
+        }
+    }
+    world.vault.fill(&document).ok()
+}
+
+fn unknown_kind(resource: &Resource, gvk: &Gvk) -> DriverError {
+    let cause = format!("the API server knows no kind {} in {}", gvk.kind, gvk.api_version());
+    let hint = "the CustomResourceDefinition that brings it must be installed first, or be part of the chart";
+    DriverError::new(format!("looking for {}", resource.id.address.short()), cause).hint(hint)
+}
+
+fn unreadable(error: ReadError) -> DriverError {
+    let forbidden = error.source.code() == Some(403);
+    let error = DriverError::new(error.to_string(), error.source);
+    if forbidden { error.fault(Fault::Forbidden) } else { error }
+}
+
+fn unpredictable(resource: &Resource, error: ApiError) -> DriverError {
+    let forbidden = error.code() == Some(403);
+    let error = DriverError::new(format!("asking for a dry run of {}", resource.id.address.short()), error);
+    if forbidden { error.fault(Fault::Forbidden) } else { error }
+}

@@ -1,0 +1,21 @@
+//! Kubernetes: building requests, sending them, reading many objects at once, comparing one, watching until it is settled.
+
+mod align;
+pub mod call;
+pub mod client;
+pub mod compare;
+mod conventions;
+pub mod difference;
+pub mod discovery;
+pub mod fields;
+pub mod gvk;
+pub mod look;
+pub mod needs;
+pub mod normalise;
+mod path;
+pub mod podspec;
+pub mod quantity;
+pub mod read;
+pub mod settle;
+pub mod watch;
+pub mod write;
