@@ -17,6 +17,7 @@ mod files;
 mod metadata;
 
 pub(crate) use copy::{Prepared, prepare};
+pub(crate) use files::apis_of;
 pub use metadata::Metadata;
 
 const PULLED: &str = "pulled";

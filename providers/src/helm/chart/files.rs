@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::ChartError;
@@ -187,7 +188,7 @@ impl ChartFiles {
     /// Gives the APIs that the definitions in `crds/` folders bring: `GROUP/VERSION` and `GROUP/VERSION/KIND`.
     pub(super) fn apis(&self) -> Vec<String> {
         let in_crds = self.0.iter().filter(|(path, _)| in_chart(path).starts_with("crds/"));
-        let mut apis: Vec<String> = in_crds.flat_map(|(_, bytes)| apis_of(bytes)).collect();
+        let mut apis: Vec<String> = in_crds.flat_map(|(_, bytes)| apis_of_text(bytes)).collect();
         apis.sort();
         apis.dedup();
         apis
@@ -230,6 +231,15 @@ struct Definition {
     spec: Option<DefinitionSpec>,
 }
 
+impl Definition {
+    fn apis(self) -> Vec<String> {
+        let Some(DefinitionSpec { group, names, versions }) = self.spec else { return Vec::new() };
+        let served = versions.iter().filter(|version| version.served);
+        let both = |name: &str| [format!("{group}/{name}"), format!("{group}/{name}/{}", names.kind)];
+        served.flat_map(|version| both(&version.name)).collect()
+    }
+}
+
 #[derive(Deserialize)]
 struct DefinitionSpec {
     group: String,
@@ -248,18 +258,16 @@ struct DefinitionVersion {
     served: bool,
 }
 
-fn apis_of(yaml: &[u8]) -> Vec<String> {
+fn apis_of_text(yaml: &[u8]) -> Vec<String> {
     // What is no definition brings no API; what is no YAML is for helm to complain about.
     let text = String::from_utf8_lossy(yaml);
     let definitions: Vec<Definition> = yaml::documents(&text, Twice::LastCounts).unwrap_or_default();
-    let mut apis = Vec::new();
-    for spec in definitions.into_iter().filter_map(|definition| definition.spec) {
-        for version in spec.versions.iter().filter(|version| version.served) {
-            apis.push(format!("{}/{}", spec.group, version.name));
-            apis.push(format!("{}/{}/{}", spec.group, version.name, spec.names.kind));
-        }
-    }
-    apis
+    definitions.into_iter().flat_map(Definition::apis).collect()
+}
+
+/// Gives the APIs that a definition brings: `GROUP/VERSION` and `GROUP/VERSION/KIND`.
+pub(crate) fn apis_of(definition: &Value) -> Vec<String> {
+    Definition::deserialize(definition).map_or_else(|_| Vec::new(), Definition::apis)
 }
 
 #[cfg(test)]
@@ -296,7 +304,7 @@ mod tests {
     #[test]
     fn definitions_bring_the_apis_of_their_served_versions() {
         let yaml = "---\nkind: CustomResourceDefinition\nspec:\n  group: g.io\n  names: {kind: Thing}\n  versions: [{name: v1, served: true}, {name: v0, served: false}]\n---\n# nothing\n";
-        assert_eq!(apis_of(yaml.as_bytes()), ["g.io/v1", "g.io/v1/Thing"]);
-        assert_eq!(apis_of(b"[broken"), Vec::<String>::new());
+        assert_eq!(apis_of_text(yaml.as_bytes()), ["g.io/v1", "g.io/v1/Thing"]);
+        assert_eq!(apis_of_text(b"[broken"), Vec::<String>::new());
     }
 }

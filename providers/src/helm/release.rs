@@ -1,0 +1,81 @@
+//! Asking helm what a release would be, chart and notes included, without writing anything.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::HelmError;
+use super::binary::Helm;
+use super::chart::Chart;
+use super::record::RecordError;
+use super::render::write_values;
+use super::run::{Invocation, RunError};
+use crate::private;
+
+const INPUTS: &str = "inputs";
+/// One read for each object, from a cluster that may be far away.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// A release to be asked about.
+#[derive(Debug, Clone)]
+pub struct DryRunRequest<'a> {
+    /// The chart, untouched: the record keeps its files.
+    pub chart: &'a Chart,
+    /// The merged values.
+    pub values: &'a Value,
+    /// The release's name.
+    pub release: &'a str,
+    /// The release's namespace.
+    pub namespace: &'a str,
+    /// The kubeconfig; `None` takes the one that the environment names.
+    pub kubeconfig: Option<&'a Path>,
+    /// The kubeconfig's context; `None` takes the current one.
+    pub context: Option<&'a str>,
+}
+
+/// What helm would make.
+#[derive(Clone)]
+pub struct DryRun {
+    /// The release as helm's JSON, for [`record::pending`](super::record::pending); it holds secrets.
+    pub release: Value,
+    /// The text of its objects; it holds secrets.
+    pub manifest: SecretString,
+}
+
+impl std::fmt::Debug for DryRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DryRun").finish_non_exhaustive()
+    }
+}
+
+/// Asks helm for the release that an installation or upgrade would make; earlier values don't count.
+///
+/// The CRDs that the chart's objects need must be there already.
+///
+/// # Errors
+/// Helm's own words, and an answer that is no release.
+pub async fn dry_run(helm: &Helm, folder: &Path, request: &DryRunRequest<'_>) -> Result<DryRun, HelmError> {
+    let DryRunRequest { chart, values, release, namespace, kubeconfig, context } = request;
+    let inputs: PathBuf = folder.join(INPUTS);
+    let failed = |source| HelmError::Input { folder: inputs.clone(), source };
+    private::folder(&inputs).map_err(failed)?;
+    let values = write_values(&inputs, values).map_err(failed)?;
+    let doing = format!("asking helm for release {namespace}/{release}");
+    let flags = ["upgrade", "--install", "--dry-run=server", "--output", "json", "--reset-values"];
+    let mut question =
+        Invocation::new(doing.clone(), &flags).flag("--namespace", namespace).flag("--values", values.path());
+    question.limit = LIMIT;
+    if let Some(kubeconfig) = kubeconfig {
+        question = question.flag("--kubeconfig", kubeconfig);
+    }
+    if let Some(context) = context {
+        question = question.flag("--kube-context", context);
+    }
+    let answer = helm.run(question.with("--").with(release).with(&chart.path)).await?;
+    let release: Value =
+        serde_json::from_str(&answer).map_err(|_| RunError::Unintelligible { doing, expected: "a release as JSON" })?;
+    let manifest = release["manifest"].as_str().ok_or(RecordError::Incomplete { missing: "manifest" })?.into();
+    Ok(DryRun { release, manifest })
+}
