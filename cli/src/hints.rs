@@ -8,6 +8,9 @@ use crate::trouble::Trouble;
 /// What to do about a plan that may not be carried out.
 pub(crate) const REFUSED: &str = "the reasons are in the plan; change the file, or what is in the way, and plan again";
 
+/// What to do about a step that failed, where nothing better is known.
+pub(crate) const AGAIN: &str = "mend the cause and run the same command again: what is done by now is kept";
+
 /// Something that the user can do about a trouble; `None` where the trouble says it itself.
 pub(crate) fn of_trouble(trouble: &Trouble) -> Option<String> {
     match trouble {

@@ -75,8 +75,10 @@ impl Progress {
     /// Leaves the lines as they are.
     pub(crate) fn end(self) {
         self.tick();
-        for line in self.lines.iter().flat_map(|lines| &lines.each) {
-            line.abandon();
+        if let Some(lines) = &self.lines {
+            lines.each.iter().for_each(ProgressBar::abandon);
+            // The last line was left open for the next frame.
+            screen::tell("\n");
         }
     }
 }
@@ -252,5 +254,105 @@ fn plain_line(event: &Event) -> Option<String> {
             Some(format!("{task}: {words} {}\n", name(resource)))
         }
         Event::Revealed { .. } | Event::Waiting { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cfrt_engine::change::Change;
+    use cfrt_engine::driver::Fault;
+    use cfrt_engine::event::{Because, Failure};
+
+    use super::*;
+    use crate::render::samples::{core, plan, sample, task};
+
+    fn id(name: &str) -> ResourceId {
+        ResourceId::whole(core("ConfigMap", name))
+    }
+
+    fn started(name: &str) -> Event {
+        Event::Started { resource: id(name), task: task("chart"), action: Action::Create }
+    }
+
+    fn waiting(name: &str, lacking: &str) -> Event {
+        Event::Waiting { resource: id(name), task: task("chart"), lacking: lacking.to_owned() }
+    }
+
+    fn finished(name: &str, action: Action, outcome: Outcome) -> Event {
+        Event::Finished { resource: id(name), task: task("chart"), action, outcome }
+    }
+
+    fn failed() -> Outcome {
+        Outcome::Failed(Failure { causes: Vec::new(), fault: Fault::World, hint: String::new() })
+    }
+
+    /// A chart of two objects to create and one to keep, after the namespace.
+    fn chart() -> TaskProgress {
+        let step = |name, action| sample("chart", core("ConfigMap", name), Change::of(action));
+        let plan = plan(vec![step("a", Action::Create), step("b", Action::Create), step("c", Action::Keep)]);
+        let note = TaskNote { id: task("chart"), after: vec![task("namespace")], remarks: Vec::new() };
+        TaskProgress::new(&note, &plan, 9)
+    }
+
+    fn after(events: &[Event]) -> TaskProgress {
+        let mut chart = chart();
+        events.iter().for_each(|event| chart.take(event, Duration::from_secs(2)));
+        chart
+    }
+
+    fn line(events: &[Event]) -> String {
+        after(events).line(Duration::from_secs(20), &[])
+    }
+
+    #[test]
+    fn a_task_that_has_not_begun_says_what_it_comes_after() {
+        assert_eq!(line(&[]), "  · chart      after namespace");
+        assert_eq!(chart().line(Duration::ZERO, &[&task("namespace")]), "  · chart");
+    }
+
+    #[test]
+    fn a_task_at_work_says_how_far_it_is_what_it_does_and_since_when() {
+        assert_eq!(line(&[started("a")]), "  ⠋ chart      0 of 2   creating ConfigMap codefresh/a   18 s");
+        let more =
+            [finished("c", Action::Keep, Outcome::Unchanged), started("a"), started("b"), waiting("b", "1 of 3")];
+        assert_eq!(line(&more), "  ⠋ chart      0 of 2   waiting: ConfigMap codefresh/b 1 of 3 and 1 more   18 s");
+        let one = [&more[..], &[finished("b", Action::Create, Outcome::Done)]].concat();
+        assert_eq!(line(&one), "  ⠋ chart      1 of 2   creating ConfigMap codefresh/a   18 s");
+    }
+
+    #[test]
+    fn a_task_that_is_over_says_how_it_ended() {
+        let kept = finished("c", Action::Keep, Outcome::Unchanged);
+        let done = |name| finished(name, Action::Create, Outcome::Done);
+        assert_eq!(line(&[kept.clone(), started("a"), done("a"), done("b")]), "  ✓ chart      2 applied   0.0 s");
+        let skipped = finished("b", Action::Create, Outcome::Skipped(Because::Stopped));
+        let bad = [started("a"), finished("a", Action::Create, failed()), skipped.clone(), kept.clone()];
+        assert_eq!(line(&bad), "  ✗ chart      1 failed, 1 skipped   0.0 s");
+        let never = [kept, finished("a", Action::Create, Outcome::Skipped(Because::Stopped)), skipped];
+        assert_eq!(line(&never), "  · chart      2 skipped");
+    }
+
+    #[test]
+    fn a_task_of_which_nothing_was_to_be_done_is_as_it_was() {
+        let unchanged = |name| finished(name, Action::Keep, Outcome::Unchanged);
+        assert_eq!(line(&["a", "b", "c"].map(unchanged)), "  ✓ chart      as it was");
+    }
+
+    #[test]
+    fn events_of_other_tasks_are_not_counted() {
+        let foreign = Event::Started { resource: id("a"), task: task("namespace"), action: Action::Create };
+        assert_eq!(line(&[foreign]), "  · chart      after namespace");
+    }
+
+    #[test]
+    fn plain_lines_tell_when_a_step_that_acts_starts_and_ends() {
+        let told = |event: &Event| plain_line(event).unwrap_or_default();
+        assert_eq!(told(&started("a")), "chart: creating ConfigMap codefresh/a\n");
+        assert_eq!(told(&finished("a", Action::Create, Outcome::Done)), "chart: created ConfigMap codefresh/a\n");
+        assert_eq!(told(&finished("a", Action::Create, failed())), "chart: failed ConfigMap codefresh/a\n");
+        let skipped = Outcome::Skipped(Because::Needs(id("b")));
+        assert_eq!(told(&finished("a", Action::Create, skipped)), "chart: skipped ConfigMap codefresh/a\n");
+        assert_eq!(told(&finished("a", Action::Keep, Outcome::Unchanged)), "");
+        assert_eq!(told(&waiting("a", "1 of 3")), "");
     }
 }
