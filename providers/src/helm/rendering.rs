@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::hook::HookFacts;
+use super::record::RecordedHook;
 use super::scan::Volatile;
 use crate::vault::hexadecimal;
 
@@ -120,6 +121,13 @@ pub struct Hook {
     pub rendered: Rendered,
     /// Its exact text, for the release record; absent in a rendering from the cache.
     pub manifest: Option<SecretString>,
+}
+
+impl Hook {
+    /// Gives the hook as the release record keeps it; `None` in a rendering from the cache.
+    pub fn recorded(&self) -> Option<RecordedHook> {
+        Some(RecordedHook { facts: self.facts.clone(), manifest: self.manifest.clone()? })
+    }
 }
 
 /// What a chart renders to with certain values for a certain cluster.
