@@ -173,7 +173,7 @@ async fn a_bracket_that_opened_but_did_not_settle_is_closed() {
 async fn a_bracket_that_turns_out_to_be_there_is_neither_opened_nor_closed() {
     let mut scene = Scene::of("ns; release[x]; release -> ns");
     scene.there("release");
-    scene.behave("release", |how| how.behind = Some("ns"));
+    scene.behave("release", |how| how.behind = Some("ns".to_owned()));
     let ran = scene.apply().await;
     assert_eq!(scene.world.lines(&WRITES), ["apply ns", "apply x"]);
     assert_eq!(ran.endings(), ["done ns", "kept release", "done x"]);

@@ -9,7 +9,7 @@ use crate::common::scene::Scene;
 
 fn behind_a_definition() -> Scene {
     let mut scene = Scene::of("definition; custom -> definition; after -> custom");
-    scene.behave("custom", |how| how.behind = Some("definition"));
+    scene.behave("custom", |how| how.behind = Some("definition".to_owned()));
     scene
 }
 

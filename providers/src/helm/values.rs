@@ -160,7 +160,7 @@ mod tests {
             path
         };
         let files: Vec<PathBuf> = texts.iter().enumerate().map(file).collect();
-        merged(&files, set, "[chart.set]")
+        merged(&json!({}), &files, set, "[chart.set]")
     }
 
     fn refusal(texts: &[&str], set: &Value) -> String {
@@ -197,7 +197,7 @@ mod tests {
         }
         let bad = refusal(&["a: 1\nb: 2\na: 3\n"], &json!({}));
         assert!(bad.starts_with("0.yaml:3:1: duplicate mapping key"), "{bad}");
-        let absent = merged(&["/nowhere/values.yaml".into()], &json!({}), "").unwrap_err();
+        let absent = merged(&json!({}), &["/nowhere/values.yaml".into()], &json!({}), "").unwrap_err();
         assert_eq!(absent.to_string(), "reading values file /nowhere/values.yaml");
     }
 

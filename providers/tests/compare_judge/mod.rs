@@ -10,6 +10,7 @@ use cfrt_providers::kube::client::{ApiError, Kube};
 use cfrt_providers::kube::compare::compare;
 use cfrt_providers::kube::difference::difference;
 use cfrt_providers::kube::discovery::Discovery;
+use cfrt_providers::kube::fields::migration_patch;
 use cfrt_providers::kube::gvk::{Gvk, Resolved};
 use cfrt_providers::kube::normalise::{normalised, owned_by_release};
 use cfrt_providers::world::Access;
@@ -48,16 +49,19 @@ impl Object {
 pub(crate) struct Cluster {
     kube: Kube,
     discovery: Discovery,
-    namespace: String,
+    pub(crate) namespace: String,
 }
 
 impl Cluster {
-    pub(crate) async fn new(namespace: &str) -> Self {
+    pub(crate) async fn new(test: &str) -> Self {
         let config = kube::Config::infer().await.expect("KUBECONFIG names a cluster");
         let kube = Kube::new(&config, Access::ReadWrite).expect("a client can be made");
         let discovery = Discovery::ask(&kube).await.expect("the server answers");
-        let cluster = Self { kube, discovery, namespace: namespace.to_owned() };
-        let object = cluster.object(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
+        // A run that failed leaves its namespace behind.
+        let namespace = format!("{test}-{}", std::process::id());
+        let cluster = Self { kube, discovery, namespace };
+        let object =
+            cluster.object(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cluster.namespace}}));
         let object = object.expect("namespaces are known");
         cluster
             .answer(&cluster.apply(&object, Apply::Forced, &object.document))
@@ -111,28 +115,37 @@ impl Cluster {
 
     /// Compares every object with its own document.
     pub(crate) async fn unchanged(&self, objects: &[Object]) -> Tally {
-        let verdicts = futures::stream::iter(objects)
-            .map(async |object| (object.title(), self.verdict(object, &object.document).await));
+        let seen = self.seen(objects.iter()).await;
+        let verdicts = futures::stream::iter(&seen)
+            .map(async |(object, live)| (object.title(), self.verdict(object, &object.document, live).await));
         verdicts.buffer_unordered(AT_ONCE).collect().await
     }
 
     /// Compares live objects with documents that differ at one place.
     pub(crate) async fn mutated(&self, objects: &[Object], count: usize, random: &Random) -> Tally {
+        let seen = self.seen(objects.iter().filter(|object| !object.is_costly())).await;
         let mut cases = Vec::new();
-        for object in objects.iter().filter(|object| !object.is_costly()) {
+        for (object, live) in &seen {
             for place in places(&object.document.body) {
-                cases.extend(["drop", "null", "zero", "change"].map(|how| (object, place.clone(), how)));
+                cases.extend(["drop", "null", "zero", "change"].map(|how| (object, live, place.clone(), how)));
             }
         }
         let chosen = random.chosen(cases, count);
-        let verdicts = futures::stream::iter(chosen).map(async |(object, place, how)| {
+        let verdicts = futures::stream::iter(chosen).map(async |(object, live, place, how)| {
             let mut document = object.document.clone();
             if !alter(&mut document.body, &place, how) {
                 return None;
             }
-            Some((format!("{}: {how} {place}", object.title()), self.verdict(object, &document).await))
+            Some((format!("{}: {how} {place}", object.title()), self.verdict(object, &document, live).await))
         });
         verdicts.buffer_unordered(AT_ONCE).filter_map(async |verdict| verdict).collect().await
+    }
+
+    /// Reads the objects as they are now.
+    async fn seen<'a>(&self, objects: impl Iterator<Item = &'a Object>) -> Vec<(&'a Object, Value)> {
+        let reads = futures::stream::iter(objects)
+            .map(async |object| (object, self.get(object).await.expect("what was applied is there")));
+        reads.buffered(AT_ONCE).collect().await
     }
 
     /// Lets another manager edit live objects at one place at a time, and puts them back.
@@ -157,7 +170,7 @@ impl Cluster {
             let edit = replacement(&content(&before), &after);
             let Ok(edited) = self.patch(object, "editor", &edit).await else { continue };
             if content(&edited) != content(&before) {
-                let verdict = self.verdict(object, &object.document).await;
+                let verdict = self.verdict(object, &object.document, &edited).await;
                 verdicts.push((format!("{}: {how} {place}", object.title()), verdict));
             }
             if self.put_back(object, &edited, &before).await.is_err() {
@@ -176,22 +189,25 @@ impl Cluster {
         Ok(())
     }
 
-    /// Asks both judges whether applying a document would change the object.
+    /// Asks both judges whether applying a document would change the object, last seen as `live`.
     ///
-    /// Controllers write too: the judges disagree only when they do so twice.
-    async fn verdict(&self, object: &Object, document: &Document) -> Verdict {
-        let first = self.verdict_once(object, document).await;
-        if first.is_agreed() { first } else { self.verdict_once(object, document).await }
+    /// Controllers write too: the judges disagree only when they do so about a fresh state as well.
+    async fn verdict(&self, object: &Object, document: &Document, live: &Value) -> Verdict {
+        let first = self.verdict_on(object, document, live).await;
+        if first.is_agreed() {
+            return first;
+        }
+        let fresh = self.get(object).await.expect("what was applied is there");
+        self.verdict_on(object, document, &fresh).await
     }
 
-    async fn verdict_once(&self, object: &Object, document: &Document) -> Verdict {
-        let live = self.get(object).await.expect("what was applied is there");
-        let compared = compare(document, &live, "helm");
+    async fn verdict_on(&self, object: &Object, document: &Document, live: &Value) -> Verdict {
+        let compared = compare(document, live, "helm");
         let effect = match self.answer(&self.apply(object, Apply::DryRun, document)).await {
             Err(_) => Effect::Refused,
             Ok(answer) => {
-                let changed = content(&answer) != content(&live);
-                assert_eq!(!difference(&live, &answer).is_empty(), changed, "{}", object.title());
+                let changed = content(&answer) != content(live);
+                assert_eq!(!difference(live, &answer).is_empty(), changed, "{}", object.title());
                 if changed { Effect::Changed } else { Effect::Nothing }
             }
         };
@@ -208,6 +224,19 @@ impl Cluster {
 
     fn apply(&self, object: &Object, how: Apply, document: &Document) -> Call {
         Call::apply(&object.kind, &object.namespace, &object.name, "helm", how, &document.body)
+    }
+
+    /// Turns a manager's ordinary writes into applied fields; again where a controller has written in between.
+    pub(crate) async fn migrate(&self, object: &Object, manager: &str) -> Value {
+        loop {
+            let live = self.get(object).await.expect("what was made is there");
+            let patch = migration_patch(&live, manager).expect("it needs migration");
+            match self.patch(object, manager, &patch).await {
+                Ok(migrated) => return migrated,
+                Err(error) if error.is_conflict() => {}
+                Err(error) => panic!("{}: {error}", object.title()),
+            }
+        }
     }
 
     pub(crate) async fn patch(&self, object: &Object, manager: &str, operations: &Value) -> Result<Value, ApiError> {

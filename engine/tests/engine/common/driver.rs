@@ -52,7 +52,7 @@ pub(crate) struct Behaviour {
     /// What a dry run says of it; what it would be where nothing is said.
     pub(crate) dry_run: Option<Predicted>,
     /// What must be there before it can be seen.
-    pub(crate) behind: Option<&'static str>,
+    pub(crate) behind: Option<String>,
 }
 
 /// The driver.
@@ -70,8 +70,8 @@ impl MapDriver {
 
     fn seen(&self, state: &State, wanted: &Wanted<'_>) -> Observation {
         let behaviour = self.behaviour(wanted.resource);
-        if let Some(behind) = behaviour.behind.filter(|behind| !state.things.contains_key(*behind)) {
-            return Observation::Hidden { behind: text::id(behind) };
+        if let Some(behind) = behaviour.behind.filter(|behind| !state.things.contains_key(behind)) {
+            return Observation::Hidden { behind: text::id(&behind) };
         }
         let Some(thing) = state.things.get(&wanted.resource.id.address.name) else { return Observation::Absent };
         let stamp = Stamp { uid: "uid".to_owned(), revision: thing.revision.to_string() };

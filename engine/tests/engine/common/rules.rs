@@ -31,6 +31,27 @@ impl Rules {
 
     /// What a resource that is written now should have waited for.
     pub(crate) fn too_early(&self, name: &str, state: &State, behaviours: Behaviours<'_>) -> Vec<String> {
+        let late = self.direct(name).into_iter().filter(|id| !self.settled(id, state, behaviours));
+        let late = late.map(|id| format!("{name} before {} was settled", text::name(id)));
+        let around = self.around(&self.resources[name].id);
+        let closed = around.iter().filter(|(bracket, _)| !state.things.contains_key(&bracket.owner.address.name));
+        late.chain(closed.map(|(bracket, _)| format!("{name} before {} was open", bracket.owner))).collect()
+    }
+
+    /// Everything that must come before a resource in any order: what it needs, with what is inside, and what it is in.
+    pub(crate) fn before(&self, name: &str) -> Vec<&ResourceId> {
+        let mut before = self.direct(name);
+        let mut next = 0;
+        while let Some(id) = before.get(next).copied() {
+            before.extend(self.members(id));
+            next += 1;
+        }
+        before.extend(self.around(&self.resources[name].id).into_iter().map(|(bracket, _)| &bracket.owner));
+        before
+    }
+
+    /// What must be settled before a resource starts.
+    fn direct(&self, name: &str) -> Vec<&ResourceId> {
         let resource = &self.resources[name];
         let mut before: Vec<&ResourceId> = Vec::new();
         for need in &resource.needs {
@@ -40,14 +61,10 @@ impl Rules {
             }
         }
         before.extend(self.after[&resource.task].iter().flat_map(|task| self.of_task(task)));
-        let open = self.around(&resource.id);
-        let phases = open.iter().flat_map(|(bracket, phase)| bracket.phases[..*phase].iter().flatten());
-        before.extend(phases);
-        before.retain(|id| !open.iter().any(|(bracket, _)| bracket.owner == **id));
-        let late = before.into_iter().filter(|id| !self.settled(id, state, behaviours));
-        let closed = open.iter().filter(|(bracket, _)| !state.things.contains_key(&bracket.owner.address.name));
-        let late = late.map(|id| format!("{name} before {} was settled", text::name(id)));
-        late.chain(closed.map(|(bracket, _)| format!("{name} before {} was open", bracket.owner))).collect()
+        let around = self.around(&resource.id);
+        before.extend(around.iter().flat_map(|(bracket, phase)| bracket.phases[..*phase].iter().flatten()));
+        before.retain(|id| !around.iter().any(|(bracket, _)| bracket.owner == **id));
+        before
     }
 
     fn of_task<'a>(&'a self, task: &'a TaskId) -> impl Iterator<Item = &'a ResourceId> {
@@ -64,18 +81,30 @@ impl Rules {
         around
     }
 
+    fn members<'a>(&'a self, owner: &'a ResourceId) -> impl Iterator<Item = &'a ResourceId> {
+        let brackets = self.brackets.iter().filter(move |bracket| bracket.owner == *owner);
+        brackets.flat_map(|bracket| bracket.phases.iter().flatten())
+    }
+
     fn settled(&self, id: &ResourceId, state: &State, behaviours: Behaviours<'_>) -> bool {
         let resource = &self.resources[&text::name(id)];
         let behaviour = behaviours(&text::name(id)).unwrap_or_default();
-        let members = self.brackets.iter().filter(|bracket| bracket.owner == *id).flat_map(|bracket| &bracket.phases);
-        let itself = match (state.things.get(&id.address.name), &resource.want, &resource.trigger) {
-            (None, Want::Absent, _) | (None, _, Trigger::With(_)) => true,
-            (None, Want::Present(_) | Want::Existing(_), Trigger::Differs) | (Some(_), Want::Absent, _) => false,
-            (Some(thing), Want::Present(_) | Want::Existing(_), _) => {
-                let closed = thing.body.get("state").is_none_or(|state| state == "closed");
-                closed && thing.followed >= behaviour.settles_after && !behaviour.fails.contains(&At::Settle)
+        let idle = match &resource.trigger {
+            Trigger::With(leader) => {
+                let leader = state.things.get(&leader.address.name);
+                leader.is_some_and(|leader| leader.body.get("state").is_some_and(|state| state == "closed"))
             }
+            Trigger::Differs => false,
         };
-        itself && members.flatten().all(|member| self.settled(member, state, behaviours))
+        let itself = idle
+            || match (state.things.get(&id.address.name), &resource.want, &resource.trigger) {
+                (None, Want::Absent, _) | (None, _, Trigger::With(_)) => true,
+                (None, Want::Present(_) | Want::Existing(_), Trigger::Differs) | (Some(_), Want::Absent, _) => false,
+                (Some(thing), Want::Present(_) | Want::Existing(_), _) => {
+                    let closed = thing.body.get("state").is_none_or(|state| state == "closed");
+                    closed && thing.followed >= behaviour.settles_after && !behaviour.fails.contains(&At::Settle)
+                }
+            };
+        itself && self.members(id).all(|member| self.settled(member, state, behaviours))
     }
 }
