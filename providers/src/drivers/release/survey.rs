@@ -16,7 +16,7 @@ use crate::helm::hook::{HookEvent, HookFacts};
 use crate::helm::manifest::Manifest;
 use crate::helm::record::{Revision, Status};
 use crate::helm::render::RenderRequest;
-use crate::helm::rendering::{Rendered, Rendering};
+use crate::helm::rendering::{Rendered, Rendering, texts_digest};
 use crate::helm::values;
 use crate::kube::difference::difference;
 use crate::kube::gvk::{Gvk, Resolved, address};
@@ -119,7 +119,10 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
     let next = next(world, &history, &rendering, &values);
     let places = Places::of(world, question, &rendering);
     let objects = places.items(&rendering.objects);
-    let removed = removed(&places, &history, &objects)?;
+    // What holds the same texts holds nothing that this rendering doesn't.
+    let others = |revision: &&Revision| !same_texts(revision, &rendering);
+    let earlier = history.newest.iter().chain(&history.deployed).filter(others);
+    let removed = removed(&places, earlier, &objects)?;
     Ok(ChartAnswer {
         name: rendering.chart.name.clone(),
         version: rendering.chart.version.clone(),
@@ -209,7 +212,13 @@ fn reason(world: &World, newest: &Revision, rendering: &Rendering, values: &Valu
         // Only where values moved, not what they say: helm lets secrets stand among them.
         return Some(format!("values changed: {}", moved.join(", ")));
     }
-    (!same_objects(world, newest, rendering)).then(|| "the chart renders differently".to_owned())
+    (!same_texts(newest, rendering) && !same_objects(world, newest, rendering))
+        .then(|| "the chart renders differently".to_owned())
+}
+
+fn same_texts(newest: &Revision, rendering: &Rendering) -> bool {
+    let hooks = newest.hooks.iter().map(|hook| (&hook.facts, hook.manifest.expose_secret()));
+    texts_digest(newest.manifest.expose_secret(), hooks) == rendering.texts
 }
 
 /// The paths at which two sets of user values differ.
@@ -336,16 +345,18 @@ impl<'a> Places<'a> {
 }
 
 /// What the revisions that may still have objects in the cluster hold, and this rendering doesn't.
-fn removed(places: &Places<'_>, history: &History, objects: &[Item]) -> Result<Vec<Address>, DriverError> {
+fn removed<'a>(
+    places: &Places<'_>,
+    revisions: impl Iterator<Item = &'a Revision>,
+    objects: &[Item],
+) -> Result<Vec<Address>, DriverError> {
     let identity = |address: &Address| {
         let gvk = Gvk::of_address(address);
         (gvk.group, gvk.kind, address.scope.clone(), address.name.clone())
     };
     let mut known: HashSet<_> = objects.iter().map(|item| identity(&item.address)).collect();
     let mut removed = Vec::new();
-    let revisions =
-        history.newest.iter().chain(&history.deployed).filter(|revision| revision.status != Status::Uninstalled);
-    for revision in revisions {
+    for revision in revisions.filter(|revision| revision.status != Status::Uninstalled) {
         let manifest = Manifest::parse(revision.manifest.expose_secret()).map_err(|error| {
             DriverError::new(format!("reading the manifest of revision {}", revision.revision), error)
                 .fault(Fault::World)
