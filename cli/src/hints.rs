@@ -8,6 +8,9 @@ use crate::trouble::Trouble;
 /// What to do about a plan that may not be carried out.
 pub(crate) const REFUSED: &str = "the reasons are in the plan; change the file, or what is in the way, and plan again";
 
+/// What to do about a step that failed, where nothing better is known.
+pub(crate) const AGAIN: &str = "mend the cause and run the same command again: what is done by now is kept";
+
 /// Something that the user can do about a trouble; `None` where the trouble says it itself.
 pub(crate) fn of_trouble(trouble: &Trouble) -> Option<String> {
     match trouble {
@@ -38,6 +41,9 @@ pub(crate) fn of_fault(fault: Fault, known: &str) -> Option<String> {
 
 fn of_graph(error: &GraphError) -> &'static str {
     match error {
+        GraphError::OpensTwo(..) | GraphError::Shared(..) => {
+            "a thing is in one bracket at most; this is a fault of cfrt"
+        }
         GraphError::Twice(..) => "take one of the two away: a thing can have one owner only",
         GraphError::Missing(..) => "add what is needed, or take away what needs it",
         GraphError::Circle(..) => "take one of these needs away, so that one of them can be first",

@@ -33,7 +33,7 @@ pub(crate) enum Trouble {
     #[error(transparent)]
     World(#[from] DriverError),
     /// There is something to apply, and no one who could be asked.
-    #[error("applying without asking")]
+    #[error("asking whether to apply this takes a terminal, and text as output")]
     Unconfirmed,
     /// The event loop or its signals can't be set up.
     #[error("starting up")]

@@ -44,7 +44,7 @@ pub struct Expanded {
 /// Everything that any owner of a table refuses, and each table that no one owns.
 pub fn compile(desired: &DesiredState<'_>, kinds: &[&dyn Kind]) -> Result<Tasks, Mistakes> {
     let strangers = unknown_tables(desired, kinds);
-    // Kinds are asked even when shared facts are wrong elsewhere, so that all mistakes are told at once.
+    // Kinds can't be asked without the shared facts: what is wrong in their tables is told once these are right.
     let facts = facts(desired);
     let found = match &facts {
         Ok(facts) => gather(kinds.iter().map(|kind| Ok((*kind, kind.tasks(desired, facts)?)))),

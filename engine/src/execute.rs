@@ -1,7 +1,7 @@
 //! The plan to events: each step starts the moment its needs are settled, and a failure stops only what needs it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -15,7 +15,7 @@ use crate::driver::{Applied, Driver, DriverError, Drivers, Ending};
 use crate::event::{Because, Event, Failure, Outcome};
 use crate::graph::Vertex;
 use crate::plan::{Plan, Step};
-use crate::step;
+use crate::step::{self, Waited};
 
 /// How to carry a plan out.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ struct Start {
 /// What a piece of work reports when it comes back.
 enum Came {
     Applied(Start, Result<(Action, Applied), DriverError>),
-    Settled(Start, Action, Result<(), Failure>),
+    Waited(Start, Action, Waited),
     Closed(NodeIndex, usize, Result<(), DriverError>),
 }
 
@@ -86,11 +86,12 @@ struct Run<'a, W> {
     /// The length of the longest path that begins at each vertex.
     heights: Vec<usize>,
     awaited: Vec<bool>,
+    /// What may start once there is a place to write, the longest path first.
     ready: BinaryHeap<(usize, Reverse<NodeIndex>)>,
+    /// What may start and writes nothing.
+    free: VecDeque<NodeIndex>,
     writing: FuturesUnordered<BoxFuture<'a, Came>>,
     settling: FuturesUnordered<BoxFuture<'a, Came>>,
-    /// Whose work is in `settling`.
-    waiting: BTreeSet<Start>,
     /// What the owner of each open bracket left behind.
     opened: Vec<Option<Applied>>,
     /// The first failure inside each bracket.
@@ -126,9 +127,9 @@ impl<'a, W: Sync> Run<'a, W> {
             heights,
             awaited: plan.awaited(),
             ready: BinaryHeap::new(),
+            free: VecDeque::new(),
             writing: FuturesUnordered::new(),
             settling: FuturesUnordered::new(),
-            waiting: BTreeSet::new(),
             opened: vec![None; graph.scopes().len()],
             trouble: vec![None; graph.scopes().len()],
         }
@@ -140,44 +141,44 @@ impl<'a, W: Sync> Run<'a, W> {
         free.into_iter().for_each(|node| self.push(node));
         loop {
             self.start_what_is_ready();
-            if self.writing.is_empty() && self.settling.is_empty() {
-                break;
-            }
-            let mut stop = self.stop.clone();
             let came = tokio::select! {
                 biased;
-                Some(came) = self.writing.next() => Some(came),
-                Some(came) = self.settling.next() => Some(came),
-                // A stop that came already must not win again and again while writes are being finished.
-                () = stopped(&mut stop), if !self.settling.is_empty() => None,
+                Some(came) = self.writing.next() => came,
+                Some(came) = self.settling.next() => came,
+                else => break,
             };
-            match came {
-                Some(came) => self.take(came),
-                None => self.stop_waiting(),
-            }
+            self.take(came);
         }
     }
 
     fn push(&mut self, node: NodeIndex) {
-        self.ready.push((self.heights[node.index()], Reverse(node)));
+        if self.needs_a_place(node) {
+            self.ready.push((self.heights[node.index()], Reverse(node)));
+        } else {
+            self.free.push_back(node);
+        }
     }
 
     fn start_what_is_ready(&mut self) {
-        let mut later = Vec::new();
-        while let Some((height, Reverse(node))) = self.ready.pop() {
-            if self.writing.len() >= self.options.at_once && self.needs_a_place(node) {
-                later.push((height, Reverse(node)));
-            } else {
-                self.start(node);
-            }
+        while let Some(node) = self.next() {
+            self.start(node);
         }
-        self.ready.extend(later);
+    }
+
+    fn next(&mut self) -> Option<NodeIndex> {
+        let free = self.free.pop_front();
+        free.or_else(|| {
+            let place = self.writing.len() < self.options.at_once;
+            let (_, Reverse(node)) = place.then(|| self.ready.pop()).flatten()?;
+            Some(node)
+        })
     }
 
     fn needs_a_place(&self, node: NodeIndex) -> bool {
         match self.plan.graph.vertex(node) {
             Vertex::Start(index) => self.plan.steps[index].change.action.writes(),
-            Vertex::Close(_) | Vertex::Phase(_, _) | Vertex::Task(_) => false,
+            Vertex::Close(scope) => self.opened[scope].is_some(),
+            Vertex::Phase(_, _) | Vertex::Task(_) => false,
         }
     }
 
@@ -196,7 +197,7 @@ impl<'a, W: Sync> Run<'a, W> {
         let step = self.step(start);
         let action = step.change.action;
         if action.writes() {
-            self.tell(Event::Started { resource: step.resource.id.clone(), task: step.resource.task.clone(), action });
+            self.tell_start(step);
             let (driver, world, events) = (self.driver(step), self.world, self.events.clone());
             let apply = async move { Came::Applied(start, step::apply(driver, world, step, &events).await) };
             self.writing.push(apply.boxed());
@@ -204,63 +205,56 @@ impl<'a, W: Sync> Run<'a, W> {
             self.finish(step, action, Outcome::Unchanged);
             self.end(start.node, &Ended::Settled);
         } else {
+            self.tell_start(step);
             self.settle(start, action, Applied::default());
         }
     }
 
     fn settle(&mut self, start: Start, action: Action, applied: Applied) {
         let step = self.step(start);
-        let opens = self.scope_of(start).is_some();
+        let opens = self.is_open(start);
         let (driver, world, events) = (self.driver(step), self.world, self.events.clone());
-        let patience = self.options.patience;
-        let settle = async move {
-            let mut result = step::settle(driver, world, step, patience, &events).await;
+        let (patience, stop) = (self.options.patience, self.stop.clone());
+        let wait = async move {
+            let mut waited = step::wait(driver, world, step, patience, &events, stop).await;
             if !opens && action.writes() {
-                result = step::close(driver, world, step, &applied, result).await;
+                waited = step::close(driver, world, step, &applied, waited).await;
             }
-            Came::Settled(start, action, result)
+            Came::Waited(start, action, waited)
         };
-        self.waiting.insert(start);
-        self.settling.push(settle.boxed());
+        self.settling.push(wait.boxed());
     }
 
     fn take(&mut self, came: Came) {
         match came {
             Came::Applied(start, Ok((action, applied))) => self.applied(start, action, applied),
             Came::Applied(start, Err(error)) => self.fail(start, Failure::from(error)),
-            Came::Settled(start, action, result) => {
-                self.waiting.remove(&start);
-                match result {
-                    Ok(()) => self.settled(start, action),
-                    Err(failure) => self.fail(start, failure),
-                }
-            }
+            Came::Waited(start, action, Waited::Settled) => self.settled(start, action),
+            Came::Waited(start, action, Waited::Stopped) => self.leave(start, action),
+            Came::Waited(start, _, Waited::Failed(failure)) => self.fail(start, failure),
             Came::Closed(node, scope, result) => self.closed(node, scope, result),
         }
     }
 
     fn applied(&mut self, start: Start, action: Action, applied: Applied) {
-        if let Some(scope) = self.scope_of(start) {
+        // One that turned out to be there was not opened, so that there is nothing to close.
+        if let Some(scope) = self.scope_of(start).filter(|_| action.writes()) {
             self.opened[scope] = Some(applied.clone());
         }
-        if *self.stop.borrow() {
-            self.leave(start, action);
-        } else {
-            self.settle(start, action, applied);
-        }
+        self.settle(start, action, applied);
     }
 
     fn settled(&mut self, start: Start, action: Action) {
         // The owner of a bracket is only open by now; it finishes when it closes.
-        if self.scope_of(start).is_none() {
+        if !self.is_open(start) {
             self.finish(self.step(start), action, Outcome::Done);
         }
         self.end(start.node, &Ended::Settled);
     }
 
-    /// It was written, but the user stopped the run: nobody waits until it is settled.
+    /// The user stopped the run: nobody waits until it is settled, and nothing that needs it starts.
     fn leave(&mut self, start: Start, action: Action) {
-        if self.scope_of(start).is_none() {
+        if !self.is_open(start) {
             self.finish(self.step(start), action, Outcome::Done);
         }
         self.end(start.node, &Ended::Blocked(Because::Stopped));
@@ -269,14 +263,19 @@ impl<'a, W: Sync> Run<'a, W> {
     fn fail(&mut self, start: Start, failure: Failure) {
         let step = self.step(start);
         let id = step.resource.id.clone();
-        for (number, scope) in self.plan.graph.scopes().iter().enumerate() {
-            if scope.phases.iter().flatten().any(|&member| member == start.index) {
-                let said = format!("{}: {}", id.address.short(), failure.causes.join(": "));
-                self.trouble[number].get_or_insert(said);
-            }
-        }
+        self.remember(start.index, &failure);
         self.finish(step, step.change.action, Outcome::Failed(failure));
         self.end(start.node, &Ended::Blocked(Because::Needs(id)));
+    }
+
+    /// Keeps a failure for those who close the brackets that it has to do with.
+    fn remember(&mut self, resource: usize, failure: &Failure) {
+        let graph = &self.plan.graph;
+        let address = self.plan.steps[resource].resource.id.address.short();
+        for scope in [graph.scope_around(resource), graph.owned_scope(resource)].into_iter().flatten() {
+            let said = || format!("{address}: {}", failure.causes.join(": "));
+            self.trouble[scope].get_or_insert_with(said);
+        }
     }
 
     fn skip(&mut self, start: Start, because: Because) {
@@ -307,30 +306,27 @@ impl<'a, W: Sync> Run<'a, W> {
     }
 
     fn closed(&mut self, node: NodeIndex, scope: usize, result: Result<(), DriverError>) {
-        let step = &self.plan.steps[self.plan.graph.scopes()[scope].owner];
+        let owner = self.plan.graph.scopes()[scope].owner;
+        let step = &self.plan.steps[owner];
         let id = step.resource.id.clone();
-        match (result, self.blocked[node.index()].clone()) {
-            (Err(error), _) => {
-                self.finish(step, step.change.action, Outcome::Failed(Failure::from(error)));
-                self.end(node, &Ended::Blocked(Because::Needs(id)));
+        let ended = match (result.map_err(Failure::from), self.blocked[node.index()].clone()) {
+            // It failed while it opened, which was told then and is what counts.
+            (_, Some(Because::Needs(by))) if by == id => Ended::Blocked(Because::Needs(by)),
+            (Err(failure), _) => {
+                self.remember(owner, &failure);
+                self.finish(step, step.change.action, Outcome::Failed(failure));
+                Ended::Blocked(Because::Needs(id))
             }
             (Ok(()), None) => {
                 self.finish(step, step.change.action, Outcome::Done);
-                self.end(node, &Ended::Settled);
+                Ended::Settled
             }
             (Ok(()), Some(because)) => {
                 self.finish(step, step.change.action, Outcome::Skipped(because.clone()));
-                self.end(node, &Ended::Blocked(because));
+                Ended::Blocked(because)
             }
-        }
-    }
-
-    /// The user has stopped the run: what is only awaited counts as done, and nothing that needs it starts.
-    fn stop_waiting(&mut self) {
-        self.settling.clear();
-        for start in std::mem::take(&mut self.waiting) {
-            self.leave(start, self.step(start).change.action);
-        }
+        };
+        self.end(node, &ended);
     }
 
     fn end(&mut self, node: NodeIndex, ended: &Ended) {
@@ -351,6 +347,11 @@ impl<'a, W: Sync> Run<'a, W> {
         self.tell(Event::Finished { resource, task, action, outcome });
     }
 
+    fn tell_start(&self, step: &Step) {
+        let (resource, task) = (step.resource.id.clone(), step.resource.task.clone());
+        self.tell(Event::Started { resource, task, action: step.change.action });
+    }
+
     fn tell(&self, event: Event) {
         // Whoever watched may be gone; the run goes on.
         self.events.send(event).unwrap_or_default();
@@ -364,15 +365,13 @@ impl<'a, W: Sync> Run<'a, W> {
         &self.plan.steps[start.index]
     }
 
+    /// Whether a resource has opened a bracket: its own end is told when that is closed.
+    fn is_open(&self, start: Start) -> bool {
+        self.scope_of(start).is_some_and(|scope| self.opened[scope].is_some())
+    }
+
     /// The bracket that a resource owns.
     fn scope_of(&self, start: Start) -> Option<usize> {
         self.plan.graph.owned_scope(start.index)
-    }
-}
-
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
-        // Nobody can stop the run any more.
-        std::future::pending::<()>().await;
     }
 }

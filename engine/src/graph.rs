@@ -40,6 +40,10 @@ pub struct Scope {
 pub struct ResourceGraph {
     resources: Vec<Arc<Resource>>,
     scopes: Vec<Scope>,
+    /// The bracket that a resource owns.
+    owned: HashMap<usize, usize>,
+    /// The bracket that a resource is in.
+    around: HashMap<usize, usize>,
     graph: DiGraph<Vertex, ()>,
     order: Vec<NodeIndex>,
 }
@@ -53,6 +57,12 @@ pub enum GraphError {
     /// A need, a bracket or a trigger names what isn't in the graph.
     #[error("{0} needs {1}, which nothing brings")]
     Missing(String, String),
+    /// A resource opens two brackets, of which only one could be closed when it ends.
+    #[error("{0} opens two brackets")]
+    OpensTwo(String),
+    /// A resource is in two brackets, neither of which is in the other, or twice in one.
+    #[error("{0} is in a bracket of {1} and in one of {2}")]
+    Shared(String, String, String),
     /// Resources that need each other in a circle, each needing the next, the last the first.
     #[error("these need each other in a circle: {}", .0.join(" → "))]
     Circle(Vec<String>),
@@ -71,8 +81,8 @@ impl ResourceGraph {
         }
         builder.connect(&tasks)?;
         let order = builder.order()?;
-        let resources = builder.resources;
-        Ok(Self { resources, scopes: builder.scopes, graph: builder.graph, order })
+        let Builder { resources, scopes, owned, around, graph, .. } = builder;
+        Ok(Self { resources, scopes, owned, around, graph, order })
     }
 
     /// The resources; their places are the indices that vertices name.
@@ -117,7 +127,12 @@ impl ResourceGraph {
 
     /// The bracket that a resource owns, if it owns one.
     pub fn owned_scope(&self, resource: usize) -> Option<usize> {
-        self.scopes.iter().position(|scope| scope.owner == resource)
+        self.owned.get(&resource).copied()
+    }
+
+    /// The innermost bracket that a resource is in, if it is in one.
+    pub fn scope_around(&self, resource: usize) -> Option<usize> {
+        self.around.get(&resource).copied()
     }
 }
 
@@ -126,6 +141,8 @@ struct Builder {
     resources: Vec<Arc<Resource>>,
     places: HashMap<ResourceId, usize>,
     scopes: Vec<Scope>,
+    owned: HashMap<usize, usize>,
+    around: HashMap<usize, usize>,
     graph: DiGraph<Vertex, ()>,
     starts: Vec<NodeIndex>,
     /// For each resource the vertex after which it is settled: its start, or its bracket's close.
@@ -156,7 +173,7 @@ impl Builder {
                 let phases =
                     bracket.phases.iter().map(|phase| phase.iter().map(|id| self.place(&bracket.owner, id)).collect());
                 let phases = phases.collect::<Result<_, _>>()?;
-                self.add_scope(Scope { owner, phases });
+                self.add_scope(Scope { owner, phases })?;
             }
         }
         (0..self.scopes.len()).for_each(|index| self.connect_scope(index));
@@ -169,9 +186,19 @@ impl Builder {
         self.connect_needs()
     }
 
-    fn add_scope(&mut self, scope: Scope) {
-        self.ends[scope.owner] = self.graph.add_node(Vertex::Close(self.scopes.len()));
+    fn add_scope(&mut self, scope: Scope) -> Result<(), GraphError> {
+        let (index, name) = (self.scopes.len(), |resource: usize| self.resources[resource].id.to_string());
+        if self.owned.insert(scope.owner, index).is_some() {
+            return Err(GraphError::OpensTwo(name(scope.owner)));
+        }
+        for &member in scope.phases.iter().flatten() {
+            if let Some(other) = self.around.insert(member, index) {
+                return Err(GraphError::Shared(name(member), name(self.scopes[other].owner), name(scope.owner)));
+            }
+        }
+        self.ends[scope.owner] = self.graph.add_node(Vertex::Close(index));
         self.scopes.push(scope);
+        Ok(())
     }
 
     /// Needs every bracket's end: a member that opens a bracket itself is settled when that one is closed.
@@ -200,20 +227,21 @@ impl Builder {
         Ok(())
     }
 
+    /// The task itself comes after the earlier ones too: one without resources passes on what it waits for.
     fn connect_task(&mut self, task: &Expanded) -> Result<(), GraphError> {
-        for resource in &task.expansion.resources {
-            let start = self.starts[self.place(&resource.id, &resource.id)?];
-            for earlier in &task.after {
-                if let Some(&settled) = self.tasks.get(earlier) {
-                    self.graph.add_edge(settled, start, ());
-                }
+        let places = task.expansion.resources.iter().map(|resource| self.place(&resource.id, &resource.id));
+        let starts = places.map(|place| Ok(self.starts[place?]));
+        let mut later = starts.collect::<Result<Vec<_>, _>>()?;
+        later.extend(self.tasks.get(&task.id));
+        for settled in task.after.iter().filter_map(|earlier| self.tasks.get(earlier)) {
+            for &later in &later {
+                self.graph.add_edge(*settled, later, ());
             }
         }
         Ok(())
     }
 
     fn connect_needs(&mut self) -> Result<(), GraphError> {
-        let members: HashMap<usize, usize> = self.members();
         for (index, resource) in self.resources.iter().enumerate() {
             if let Trigger::With(leader) = &resource.trigger {
                 self.place(&resource.id, leader)?;
@@ -223,7 +251,7 @@ impl Builder {
                     Need::Resource(id) => {
                         let target = self.place(&resource.id, id)?;
                         // A member needs the brackets around it open; anyone else needs them closed.
-                        if self.encloses(&members, target, index) { self.starts[target] } else { self.ends[target] }
+                        if self.encloses(target, index) { self.starts[target] } else { self.ends[target] }
                     }
                     Need::Task(id) => {
                         let missing = || GraphError::Missing(resource.id.to_string(), id.to_string());
@@ -237,18 +265,9 @@ impl Builder {
         Ok(())
     }
 
-    fn members(&self) -> HashMap<usize, usize> {
-        let pairs = self
-            .scopes
-            .iter()
-            .enumerate()
-            .flat_map(|(number, scope)| scope.phases.iter().flatten().map(move |&member| (member, number)));
-        pairs.collect()
-    }
-
     /// Whether a resource owns a bracket that another is in, at whatever depth.
-    fn encloses(&self, members: &HashMap<usize, usize>, owner: usize, member: usize) -> bool {
-        let around = |member: &usize| members.get(member).map(|&scope| self.scopes[scope].owner);
+    fn encloses(&self, owner: usize, member: usize) -> bool {
+        let around = |member: &usize| self.around.get(member).map(|&scope| self.scopes[scope].owner);
         // No deeper than there are brackets: those that are in each other are told as a circle later.
         successors(around(&member), around).take(self.scopes.len()).any(|around| around == owner)
     }

@@ -87,12 +87,13 @@ pub fn plan<W>(graph: ResourceGraph, observations: Observations, drivers: &Drive
         let resource = &graph.resources()[index];
         let driver = drivers.get(resource.driver);
         let observation = with_foresight(resource, seen[index].take().unwrap_or(Observation::Absent), &foreseen);
-        let change = decide(driver, resource, &observation, &decided);
-        if let (Action::Create, Want::Present(document)) = (change.action, &resource.want) {
+        let idle = idle(resource, &decided);
+        let change = if idle { Change::of(Action::Keep) } else { change_of(driver, resource, &observation) };
+        if let (Action::Create, Some(document)) = (change.action, resource.want.document()) {
             foreseen.entry(resource.id.address.clone()).or_insert_with(|| document.clone());
         }
         decided.insert(resource.id.clone(), change.action);
-        steps[index] = Some(step(driver, resource, change, observation));
+        steps[index] = Some(step(driver, resource, change, observation, idle));
     }
     Plan { steps: steps.into_iter().flatten().collect(), graph }
 }
@@ -106,15 +107,11 @@ pub(crate) fn change_of<W>(driver: &dyn Driver<W>, resource: &Resource, seen: &O
     }
 }
 
-fn decide<W>(
-    driver: &dyn Driver<W>,
-    resource: &Resource,
-    seen: &Observation,
-    decided: &HashMap<ResourceId, Action>,
-) -> Change {
+/// Whether a resource follows a leader that does nothing: it isn't asked for then, and nobody waits for it either.
+fn idle(resource: &Resource, decided: &HashMap<ResourceId, Action>) -> bool {
     match &resource.trigger {
-        Trigger::With(leader) if !decided.get(leader).is_some_and(|action| action.writes()) => Change::of(Action::Keep),
-        Trigger::With(_) | Trigger::Differs => change_of(driver, resource, seen),
+        Trigger::With(leader) => !decided.get(leader).is_some_and(|action| action.writes()),
+        Trigger::Differs => false,
     }
 }
 
@@ -129,13 +126,13 @@ fn with_foresight(resource: &Resource, seen: Observation, foreseen: &HashMap<Add
     }
 }
 
-fn step<W>(driver: &dyn Driver<W>, resource: &Arc<Resource>, change: Change, seen: Observation) -> Step {
+fn step<W>(driver: &dyn Driver<W>, resource: &Arc<Resource>, change: Change, seen: Observation, idle: bool) -> Step {
     let evidence = match &seen {
         Observation::Present { live, .. } => Evidence { live: Some(Arc::clone(live)) },
         Observation::Absent | Observation::Hidden { .. } => Evidence::default(),
     };
     let wanted = resource.want.document().is_some();
-    let settled = !change.action.writes() && (!wanted || driver.settled(resource, &evidence) == Settled::Yes);
+    let settled = !change.action.writes() && (idle || !wanted || driver.settled(resource, &evidence) == Settled::Yes);
     // A live document is large; only a step that writes needs it again.
     let seen = if change.action.writes() { seen } else { Observation::Absent };
     Step { resource: Arc::clone(resource), change, seen, settled }

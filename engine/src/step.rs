@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::stream::StreamExt as _;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::change::Action;
@@ -44,8 +45,39 @@ async fn look_again<W: Sync>(driver: &dyn Driver<W>, world: &W, step: &Step) -> 
     Ok(Step { change, seen, ..step.clone() })
 }
 
-/// Waits until what a step is about is settled, for as long as there is progress.
-pub(crate) async fn settle<W: Sync>(
+/// How waiting for a step ended.
+pub(crate) enum Waited {
+    Settled,
+    Failed(Failure),
+    /// The user stopped the run.
+    Stopped,
+}
+
+/// Waits until what a step is about is settled, for as long as there is progress and nobody stops the run.
+pub(crate) async fn wait<W: Sync>(
+    driver: &dyn Driver<W>,
+    world: &W,
+    step: &Step,
+    patience: Duration,
+    events: &Events,
+    mut stop: watch::Receiver<bool>,
+) -> Waited {
+    tokio::select! {
+        biased;
+        // First, so that what is settled already is not taken for left behind.
+        result = settle(driver, world, step, patience, events) => result.map_or_else(Waited::Failed, |()| Waited::Settled),
+        () = stopped(&mut stop) => Waited::Stopped,
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody can stop the run any more.
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn settle<W: Sync>(
     driver: &dyn Driver<W>,
     world: &W,
     step: &Step,
@@ -58,7 +90,8 @@ pub(crate) async fn settle<W: Sync>(
     loop {
         let evidence = match timeout_at(deadline, seen.next()).await {
             Ok(Some(evidence)) => evidence.map_err(Failure::from)?,
-            Ok(None) => return Ok(()),
+            Ok(None) if lacking.is_empty() => return Ok(()),
+            Ok(None) => return Err(failed(step, format!("nothing more can be seen of it: {lacking}"))),
             Err(_) => return Err(out_of_patience(step, &lacking, patience)),
         };
         match driver.settled(resource, &evidence) {
@@ -82,14 +115,17 @@ pub(crate) async fn close<W: Sync>(
     world: &W,
     step: &Step,
     applied: &Applied,
-    result: Result<(), Failure>,
-) -> Result<(), Failure> {
-    let ending = match &result {
-        Ok(()) => Ending::Settled,
-        Err(failure) => Ending::Failed(failure.causes.join(": ")),
+    waited: Waited,
+) -> Waited {
+    let ending = match &waited {
+        Waited::Settled => Ending::Settled,
+        Waited::Failed(failure) => Ending::Failed(failure.causes.join(": ")),
+        Waited::Stopped => Ending::Stopped,
     };
-    let closed = driver.close(world, step, applied, ending).await;
-    result.and(closed.map_err(Failure::from))
+    match (driver.close(world, step, applied, ending).await, waited) {
+        (Err(error), Waited::Settled | Waited::Stopped) => Waited::Failed(Failure::from(error)),
+        (Ok(()) | Err(_), waited) => waited,
+    }
 }
 
 fn failed(step: &Step, why: String) -> Failure {

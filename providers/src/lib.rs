@@ -13,15 +13,18 @@ pub mod secrets;
 pub mod vault;
 pub mod world;
 
+use drivers::hook::Hook;
 use drivers::object::Object;
+use drivers::release::Release;
+use kinds::chart::Chart;
 use kinds::namespace::Namespace;
 use kinds::secret_copy::SecretCopy;
 use world::World;
 
 /// Every kind of task, in the order in which people think of them. One kind, one file, one line.
-pub const KINDS: [&dyn Kind; 2] = [&Namespace, &SecretCopy];
+pub const KINDS: [&dyn Kind; 3] = [&Namespace, &SecretCopy, &Chart];
 
 /// Every driver, one for each sort of thing in the world.
 pub fn drivers() -> Drivers<World> {
-    Drivers::new(vec![Box::new(Object)])
+    Drivers::new(vec![Box::new(Object), Box::new(Hook), Box::new(Release)])
 }

@@ -74,6 +74,11 @@ pub(crate) fn keep_newest(folder: &Path, count: usize) {
     }
 }
 
+/// Marks an entry as used now, so that [`keep_newest`] keeps it; tells whether it is there.
+pub(crate) fn touch(path: &Path) -> bool {
+    File::open(path).is_ok_and(|entry| entry.set_modified(std::time::SystemTime::now()).is_ok())
+}
+
 /// Draws bytes from the system's random source.
 pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];

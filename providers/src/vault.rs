@@ -119,9 +119,7 @@ impl Vault {
     ///
     /// The values are watched from now on. The rest of the Secret is left as it is, for [`Mask::hide`].
     pub fn seal_document(&self, mut secret: Value) -> Document {
-        if let Some(body) = secret.as_object_mut() {
-            move_string_data(body);
-        }
+        put_string_data_into_data(&mut secret);
         let mut document = Document { body: secret, ..Document::default() };
         if let Some(data) = document.body.get_mut("data") {
             let seal = |pointer: Pointer, leaf: &mut Value| {
@@ -237,7 +235,9 @@ fn leaves(pointer: Pointer, value: &mut Value, mut visit: impl FnMut(Pointer, &m
     }
 }
 
-fn move_string_data(body: &mut Map<String, Value>) {
+/// Does to a Secret what the server does: `stringData` becomes base64 in `data`, where it replaces what is there.
+pub(crate) fn put_string_data_into_data(secret: &mut Value) {
+    let Some(body) = secret.as_object_mut() else { return };
     let Some(Value::Object(plain)) = body.remove("stringData") else { return };
     if plain.is_empty() {
         return;

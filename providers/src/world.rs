@@ -1,12 +1,14 @@
 //! The handles to the world, made once; a function that isn't given them can't reach anything.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::{env, fmt};
 
 use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::facts::Cluster;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 
+use crate::drivers::release::charts::Charts;
 use crate::helm::binary::Search;
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube};
@@ -55,11 +57,11 @@ pub struct World {
     /// What is being watched.
     pub watches: Watches,
     /// The secrets, sealed.
-    pub vault: Vault,
-    /// Where helm is looked for.
-    pub helm: Search,
-    /// The folder for what is cached; only its owner may look into it.
-    pub cache: PathBuf,
+    pub vault: Arc<Vault>,
+    /// Helm, and what it renders in this run.
+    pub charts: Charts,
+    /// What may be done.
+    pub access: Access,
     /// Whether a kubeconfig names the cluster; helm is told the same.
     pub kube_context: Option<String>,
 }
@@ -82,9 +84,10 @@ impl World {
             uid,
             version: discovery.version.clone(),
         };
-        let helm = Search::from_environment(around.helm);
+        let vault = Arc::new(vault);
+        let charts = Charts::new(Search::from_environment(around.helm), cache, Arc::clone(&vault));
         let watches = Watches::default();
-        Ok(Self { target, kube, discovery, watches, vault, helm, cache, kube_context: context })
+        Ok(Self { target, kube, discovery, watches, vault, charts, access, kube_context: context })
     }
 
     /// How many requests were sent to the API server so far.

@@ -117,8 +117,9 @@ fn kind_problems(files: &[TextFile]) -> Vec<String> {
         let Some(module) = file.path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| *stem != "mod") else {
             continue;
         };
-        let is_registered =
-            registry.split(|part: char| !part.is_alphanumeric() && part != '_').any(|word| word == module);
+        let is_registered = registry.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| {
+            line.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|word| word == module)
+        });
         if !is_registered {
             found.push(format!("{}: `{module}` is not in providers/src/lib.rs", file.path.display()));
         }
@@ -205,7 +206,8 @@ mod tests {
     #[test]
     fn the_project_is_tidy() {
         let root = source::root().expect("cargo names our folder");
-        assert_eq!(problems(&root).expect("the project can be read"), Vec::<String>::new());
+        let problems = problems(&root).expect("the project can be read");
+        assert!(problems.is_empty(), "\n{}", problems.join("\n"));
     }
 
     #[test]
@@ -249,8 +251,11 @@ mod tests {
     #[test]
     fn a_kind_is_registered_and_has_a_case() {
         let kind = || file("providers/src/kinds/git_source.rs", "");
-        let unregistered =
-            kind_problems(&[kind(), file("providers/src/lib.rs", "git_source_of"), file("testdata/cases/chart/a", "")]);
+        let unregistered = kind_problems(&[
+            kind(),
+            file("providers/src/lib.rs", "// git_source\ngit_source_of"),
+            file("testdata/cases/chart/a", ""),
+        ]);
         assert_eq!(unregistered.len(), 2, "{unregistered:?}");
         let registry = || file("providers/src/lib.rs", "&[&kinds::git_source::KIND]");
         assert!(kind_problems(&[kind(), registry(), file("testdata/cases/git-source-twice/a", "")]).is_empty());

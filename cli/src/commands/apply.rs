@@ -1,19 +1,23 @@
 //! `cfrt apply`: the plan shown, agreed to, and carried out.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use cfrt_engine::change::Action;
-use cfrt_engine::event::Event;
+use cfrt_engine::driver::Drivers;
+use cfrt_engine::event::{Event, Outcome};
 use cfrt_engine::execute::{Options, execute};
+use cfrt_engine::plan::Plan;
 use cfrt_engine::report::Report;
 use cfrt_providers::world::Access;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use futures::stream::{self, BoxStream, StreamExt as _};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::args::{ApplyArguments, Output};
 use crate::exit::Exit;
-use crate::pipeline::{Prepared, prepare};
+use crate::pipeline::{Prepared, TaskNote, prepare};
 use crate::render::clean::clean;
 use crate::render::json::{self, Outcomes};
 use crate::render::progress::Progress;
@@ -40,9 +44,10 @@ pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
     let ended = if prepared.plan.count(Action::Refuse) > 0 {
         Ended::without_a_start(Exit::Refused)
     } else if !prepared.plan.writes() {
-        Ended::without_a_start(Exit::Done)
+        Ended::in_step(&prepared.plan)
     } else if agreed(arguments, &prepared)? {
-        carry_out(&prepared).await?
+        let watcher = Watcher::new(&prepared.about.tasks, &prepared.plan);
+        carry_out(&prepared.plan, &prepared.drivers, &prepared.world, interrupts()?, watcher).await
     } else {
         Ended::without_a_start(Exit::Interrupted)
     };
@@ -63,6 +68,12 @@ impl Ended {
         let interrupted = exit == Exit::Interrupted;
         Self { report: Report::default(), outcomes: HashMap::new(), interrupted, started: false, exit }
     }
+
+    fn in_step(plan: &Plan) -> Self {
+        let outcomes = plan.steps.iter().map(|step| (step.resource.id.clone(), Outcome::Unchanged)).collect();
+        let report = Report { unchanged: plan.steps.len(), ..Report::default() };
+        Self { report, outcomes, ..Self::without_a_start(Exit::Done) }
+    }
 }
 
 fn agreed(arguments: &ApplyArguments, prepared: &Prepared) -> Result<bool, Trouble> {
@@ -78,28 +89,31 @@ fn agreed(arguments: &ApplyArguments, prepared: &Prepared) -> Result<bool, Troub
     screen::ask(&format!("\nApply {these} to {}? [y/N] ", clean(&prepared.about.target.context)))
 }
 
-async fn carry_out(prepared: &Prepared) -> Result<Ended, Trouble> {
-    let mut interrupts = Interrupts::new()?;
-    let mut watcher = Watcher::new(prepared);
+/// Carries a plan out until it is through, or until `interrupts` says twice that it shall not be.
+async fn carry_out<W: Sync>(
+    plan: &Plan,
+    drivers: &Drivers<W>,
+    world: &W,
+    mut interrupts: BoxStream<'_, ()>,
+    mut watcher: Watcher,
+) -> Ended {
     let (stop, stopped) = watch::channel(false);
     let (events, mut heard) = mpsc::unbounded_channel();
     let options = Options::default();
-    let run = execute(&prepared.plan, &prepared.drivers, &prepared.world, &options, stopped, events);
-    tokio::pin!(run);
+    let mut run = pin!(execute(plan, drivers, world, &options, stopped, events));
     let mut ticks = tokio::time::interval(TICK);
-    let mut running = true;
-    while running {
+    loop {
         tokio::select! {
             biased;
             Some(event) = heard.recv() => watcher.take(event),
-            () = interrupts.next() => {
+            Some(()) = interrupts.next() => {
                 if stop.send_replace(true) {
                     watcher.progress.say("aborted: what was being written may be there or not");
-                    return Ok(watcher.end(true));
+                    return watcher.end(true);
                 }
                 watcher.progress.say("stopping: what is being written is finished first; once more aborts at once");
             }
-            () = &mut run => running = false,
+            () = &mut run => break,
             _ = ticks.tick() => watcher.progress.tick(),
         }
     }
@@ -107,7 +121,16 @@ async fn carry_out(prepared: &Prepared) -> Result<Ended, Trouble> {
         watcher.take(event);
     }
     let interrupted = *stop.borrow();
-    Ok(watcher.end(interrupted))
+    watcher.end(interrupted)
+}
+
+/// Each time that we are asked to stop, by Ctrl-C or by whoever runs us.
+fn interrupts() -> Result<BoxStream<'static, ()>, Trouble> {
+    let listen = |kind| signal(kind).map_err(Trouble::Runtime);
+    let signals = [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?];
+    let each = signals
+        .map(|signal| stream::unfold(signal, async |mut signal| signal.recv().await.map(|()| ((), signal))).boxed());
+    Ok(stream::select_all(each).boxed())
 }
 
 /// Listens to a run: for the report, for the JSON, and for who watches.
@@ -118,8 +141,8 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn new(prepared: &Prepared) -> Self {
-        let progress = Progress::new(&prepared.about.tasks, &prepared.plan);
+    fn new(tasks: &[TaskNote], plan: &Plan) -> Self {
+        let progress = Progress::new(tasks, plan);
         Self { report: Report::default(), outcomes: HashMap::new(), progress }
     }
 
@@ -127,6 +150,10 @@ impl Watcher {
         self.report.take(&event);
         self.progress.take(&event);
         match event {
+            // What was hidden can turn out to be as it should be; the report counts it like this, too.
+            Event::Finished { resource, action: Action::Keep, outcome: Outcome::Done, .. } => {
+                self.outcomes.insert(resource, Outcome::Unchanged);
+            }
             Event::Finished { resource, outcome, .. } => {
                 self.outcomes.insert(resource, outcome);
             }
@@ -138,26 +165,6 @@ impl Watcher {
         self.progress.end();
         let exit = Exit::of_report(&self.report, interrupted);
         Ended { report: self.report, outcomes: self.outcomes, interrupted, started: true, exit }
-    }
-}
-
-/// What asks us to stop: Ctrl-C, and whoever runs us.
-struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interrupts {
-    fn new() -> Result<Self, Trouble> {
-        let listen = |kind| signal(kind).map_err(Trouble::Runtime);
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }
 
@@ -174,5 +181,108 @@ fn conclude(output: Output, prepared: &Prepared, ended: &Ended) -> Result<Exit, 
     match screen::print(&shown) {
         Err(trouble) if *exit == Exit::Done => Err(trouble),
         Err(_) | Ok(()) => Ok(*exit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cfrt_engine::change::Change;
+    use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Evidence, Fault, Observation, Settled, Wanted};
+    use cfrt_engine::resource::{Resource, ResourceId};
+    use cfrt_engine::task::{Answer, Question};
+
+    use super::*;
+    use crate::render::samples::{about, core, plan, sample};
+
+    /// A driver that is told by a resource's name what to do: `fails`, `hangs`, `waits`, or anything else to succeed.
+    struct Told;
+
+    impl Driver<()> for Told {
+        fn name(&self) -> &'static str {
+            "object"
+        }
+
+        fn answer<'a>(&'a self, _: &'a (), _: &'a Question) -> Effect<'a, Answer> {
+            unreachable!("nothing is asked")
+        }
+
+        fn observe<'a>(&'a self, _: &'a (), _: &'a [Wanted<'a>]) -> Effect<'a, Vec<Observation>> {
+            Box::pin(async { Ok(vec![Observation::Absent]) })
+        }
+
+        fn diff(&self, _: &Resource, _: &Observation) -> Change {
+            Change::of(Action::Keep)
+        }
+
+        fn apply<'a>(&'a self, _: &'a (), step: &'a cfrt_engine::plan::Step) -> Effect<'a, Applied> {
+            Box::pin(async {
+                match step.resource.id.address.name.as_str() {
+                    "fails" => Err(DriverError::new("creating it", "no").fault(Fault::Forbidden)),
+                    "hangs" => std::future::pending().await,
+                    _ => Ok(Applied { wrote: true, ..Applied::default() }),
+                }
+            })
+        }
+
+        fn follow<'a>(&'a self, _: &'a (), resource: &'a Resource) -> BoxStream<'a, Result<Evidence, DriverError>> {
+            let waits = resource.id.address.name == "waits";
+            if waits { stream::pending().boxed() } else { stream::empty().boxed() }
+        }
+
+        fn settled(&self, _: &Resource, _: &Evidence) -> Settled {
+            Settled::Yes
+        }
+    }
+
+    async fn carried_out(names: &[&str], interrupts: usize) -> Ended {
+        let created = |name: &&str| sample("chart", core("ConfigMap", name), Change::of(Action::Create));
+        let plan = plan(names.iter().map(created).collect());
+        let watcher = Watcher::new(&about(&[("chart", &[])]).tasks, &plan);
+        let interrupts = stream::iter(vec![(); interrupts]).then(|()| a_while()).chain(stream::pending());
+        carry_out(&plan, &Drivers::new(vec![Box::new(Told)]), &(), interrupts.boxed(), watcher).await
+    }
+
+    /// As long as the run needs to come as far as it can by itself.
+    async fn a_while() {
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn every_event_is_in_the_report_when_it_is_over() {
+        let ended = carried_out(&["a", "b", "c"], 0).await;
+        assert_eq!((ended.report.done, ended.outcomes.len(), ended.exit), (3, 3, Exit::Done));
+    }
+
+    #[tokio::test]
+    async fn a_failure_gives_its_exit_code() {
+        let ended = carried_out(&["fails", "a"], 0).await;
+        let id = ResourceId::whole(core("ConfigMap", "fails"));
+        assert!(matches!(ended.outcomes.get(&id), Some(Outcome::Failed(_))));
+        assert_eq!(ended.exit, Exit::NotPermitted);
+    }
+
+    #[tokio::test]
+    async fn the_first_interrupt_ends_the_waiting() {
+        let ended = carried_out(&["waits", "a"], 1).await;
+        assert_eq!((ended.report.done, ended.interrupted, ended.exit), (2, true, Exit::Interrupted));
+    }
+
+    #[tokio::test]
+    async fn the_first_interrupt_does_not_end_a_write() {
+        let run = carried_out(&["hangs"], 1);
+        let finished = tokio::select! {
+            biased;
+            _ = run => true,
+            () = async { a_while().await; a_while().await } => false,
+        };
+        assert!(!finished);
+    }
+
+    #[tokio::test]
+    async fn the_second_interrupt_ends_it_at_once() {
+        let ended = carried_out(&["hangs"], 2).await;
+        assert_eq!((ended.outcomes.len(), ended.exit), (0, Exit::Interrupted));
     }
 }

@@ -42,9 +42,14 @@ pub(crate) fn refused(plan: &Plan) -> String {
     block(&[what], Some(hints::REFUSED))
 }
 
-/// Every step of a report that failed.
+/// Every step of a report that failed, and once what to do where nothing better is known.
 pub(crate) fn report(report: &Report) -> String {
-    report.failed.iter().map(|(id, failure)| failed(id, failure)).collect()
+    let advised = |failure: &Failure| hints::of_fault(failure.fault, &failure.hint).is_some();
+    let mut blocks: Vec<String> = report.failed.iter().map(|(id, failure)| failed(id, failure)).collect();
+    if report.failed.iter().any(|(_, failure)| !advised(failure)) {
+        blocks.push(hint(hints::AGAIN));
+    }
+    blocks.join("\n")
 }
 
 fn failed(id: &ResourceId, failure: &Failure) -> String {
@@ -57,16 +62,21 @@ fn failed(id: &ResourceId, failure: &Failure) -> String {
     block(&causes, hints::of_fault(failure.fault, &failure.hint).as_deref())
 }
 
-fn block(causes: &[String], hint: Option<&str>) -> String {
+fn block(causes: &[String], advice: Option<&str>) -> String {
     let mut text = String::new();
-    let error = paint(ERROR, "error");
-    for (number, cause) in causes.iter().enumerate() {
-        let head = if number == 0 { format!("{error}: ") } else { "  caused by: ".to_owned() };
-        paragraph(&mut text, &head, cause);
+    let mut head = format!("{}: ", paint(ERROR, "error"));
+    let mut said = "";
+    for cause in causes {
+        // Some causes begin with all that was said before them.
+        paragraph(&mut text, &head, cause.strip_prefix(said).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(cause));
+        (head, said) = ("  caused by: ".to_owned(), cause);
     }
-    if let Some(hint) = hint {
-        paragraph(&mut text, &format!("{}: ", paint(HINT, "hint")), hint);
-    }
+    text + &advice.map(hint).unwrap_or_default()
+}
+
+fn hint(advice: &str) -> String {
+    let mut text = String::new();
+    paragraph(&mut text, &format!("{}: ", paint(HINT, "hint")), advice);
     text
 }
 
@@ -79,5 +89,100 @@ fn paragraph(text: &mut String, head: &str, words: &str) {
     }
     if lines.len() > MOST_LINES {
         writeln!(text, "    … {} more lines", lines.len() - MOST_LINES).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use cfrt_engine::driver::{DriverError, Fault};
+    use cfrt_engine::event::Because;
+    use cfrt_engine::graph::GraphError;
+
+    use super::*;
+    use crate::render::samples::{colourless, core, deployment, plan, sample};
+
+    fn failure(causes: &[&str], fault: Fault, hint: &str) -> Failure {
+        Failure { causes: causes.iter().map(|cause| (*cause).to_owned()).collect(), fault, hint: hint.to_owned() }
+    }
+
+    #[test]
+    fn an_error_of_the_world_has_its_causes_and_its_hint() {
+        let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused");
+        let error = DriverError::new("connecting to prod-us-east", refused).hint("is the VPN up?");
+        let expected = "\
+error: connecting to prod-us-east
+  caused by: connection refused
+hint: is the VPN up?
+";
+        assert_eq!(colourless(&trouble(&Trouble::World(error))), expected);
+    }
+
+    #[test]
+    fn a_circle_is_shown_whole() {
+        let circle = GraphError::Circle(["a", "b", "a"].map(str::to_owned).to_vec());
+        let expected = "\
+error: putting the resources in order
+  caused by: these need each other in a circle: a → b → a
+hint: take one of these needs away, so that one of them can be first
+";
+        assert_eq!(colourless(&trouble(&Trouble::Graph(circle))), expected);
+    }
+
+    #[test]
+    fn a_failed_step_names_its_resource_even_where_its_driver_does_not() {
+        let id = ResourceId::whole(deployment("app"));
+        let said = failure(&["waiting for Deployment codefresh/app", "ImagePullBackOff"], Fault::World, "mend the tag");
+        let silent = failure(&["sending a patch", "denied:\n  line two\u{1b}"], Fault::Forbidden, "");
+        let report = Report { failed: vec![(id.clone(), said), (id, silent)], ..Report::default() };
+        let expected = "\
+error: waiting for Deployment codefresh/app
+  caused by: ImagePullBackOff
+hint: mend the tag
+
+error: Deployment codefresh/app
+  caused by: sending a patch
+  caused by: denied:
+      line two␛
+hint: `kubectl auth can-i --list` shows what you may do there
+";
+        assert_eq!(colourless(&self::report(&report)), expected);
+    }
+
+    #[test]
+    fn what_to_do_next_is_said_once_where_nothing_better_is_known() {
+        let id = |name| ResourceId::whole(deployment(name));
+        let failed = ["a", "b"].map(|name| (id(name), failure(&["no answer"], Fault::World, "")));
+        let skipped = vec![(id("c"), Because::Needs(id("a")))];
+        let text = colourless(&report(&Report { failed: failed.to_vec(), skipped, ..Report::default() }));
+        assert_eq!(text.matches("hint: mend the cause and run the same command again").count(), 1, "{text}");
+        assert!(text.ends_with("is kept\n"), "{text}");
+    }
+
+    #[test]
+    fn what_was_said_is_not_said_again() {
+        let error = DriverError::new("rendering the chart", "rendering the chart: values don't fit");
+        let text = colourless(&trouble(&Trouble::World(error)));
+        assert_eq!(text, "error: rendering the chart\n  caused by: values don't fit\n");
+    }
+
+    #[test]
+    fn a_very_long_cause_is_cut() {
+        let long = (0..100).map(|line| format!("line {line}\n")).collect::<String>();
+        let text = colourless(&trouble(&Trouble::World(DriverError::new("rendering the chart", long))));
+        assert!(text.ends_with("    line 39\n    … 60 more lines\n"), "{text}");
+    }
+
+    #[test]
+    fn a_plan_with_refused_steps_is_refused_and_any_other_is_not() {
+        let step =
+            |action| plan(vec![sample("chart", core("ConfigMap", "a"), cfrt_engine::change::Change::of(action))]);
+        assert_eq!(refused(&step(Action::Delete)), "");
+        let text = colourless(&refused(&step(Action::Refuse)));
+        assert!(
+            text.starts_with("error: 1 step of this plan may not be carried out, so none of it is\nhint: "),
+            "{text}"
+        );
     }
 }

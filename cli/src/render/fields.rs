@@ -5,14 +5,16 @@ use std::time::Duration;
 use cfrt_engine::change::FieldChange;
 use cfrt_engine::resource::Address;
 use serde_json::Value;
-use similar::{ChangeTag, TextDiff};
+use similar::{ChangeTag, DiffOp, TextDiff};
 
 use crate::render::clean::{clean, is_hostile};
 use crate::render::secret::is_secret;
 use crate::render::words::{ADDED, DIM, REMOVED, paint};
 
-/// The longest value that is shown on one line; indented, it just fits the reader's eye.
-const ONE_LINE: usize = 120;
+/// The longest list or table that is shown on one line: indented, it fits into 80 columns.
+const SHORT: usize = 66;
+/// The longest text that is shown whole on one line; of a longer one, what is around the difference.
+const LONG: usize = 160;
 /// How many lines a diff may take.
 const MOST_LINES: usize = 20;
 /// How long comparing two texts may take; after that the diff is right but no longer the shortest.
@@ -29,66 +31,67 @@ pub(crate) fn lines(address: &Address, field: &FieldChange) -> Vec<String> {
         };
         return vec![format!("{path}   (secret, {verb})")];
     }
-    let values = values(field.before.as_ref(), field.after.as_ref());
+    let values = values([field.before.as_ref(), field.after.as_ref()]);
     std::iter::once(path.into_owned()).chain(values.into_iter().map(|line| format!("  {line}"))).collect()
 }
 
-fn values(before: Option<&Value>, after: Option<&Value>) -> Vec<String> {
-    let short = [before, after].map(|value| value.map(on_one_line));
-    if short.iter().flatten().all(|text| text.chars().count() <= ONE_LINE) && !has_lines(before) && !has_lines(after) {
-        return removed_and_added(&short);
+fn values(values: [Option<&Value>; 2]) -> Vec<String> {
+    let lines = values.map(|value| value.map(on_one_line));
+    if values.iter().flatten().all(|value| fits(value)) {
+        let [before, after] = &lines;
+        let [removed, added] = around_the_difference([before, after].map(|line| line.as_deref().unwrap_or_default()));
+        let removed = before.is_some().then(|| diff_line(ChangeTag::Delete, &removed));
+        return removed.into_iter().chain(after.is_some().then(|| diff_line(ChangeTag::Insert, &added))).collect();
     }
-    let [before, after] = both_as_text(before, after);
-    match (&before, &after) {
-        (Some(before), Some(after)) if !before.contains('\n') && !after.contains('\n') => {
-            removed_and_added(&around_the_difference(before, after).map(Some))
-        }
-        _ => diff(&before.unwrap_or_default(), &after.unwrap_or_default()),
-    }
+    let [before, after] = as_texts(values);
+    diff(&before, &after)
 }
 
-fn removed_and_added([before, after]: &[Option<String>; 2]) -> Vec<String> {
-    let removed = before.iter().map(|text| paint(REMOVED, format_args!("- {}", clean(text))));
-    removed.chain(after.iter().map(|text| paint(ADDED, format_args!("+ {}", clean(text))))).collect()
-}
-
-fn has_lines(value: Option<&Value>) -> bool {
-    value.and_then(Value::as_str).is_some_and(|text| text.contains('\n'))
+/// Whether a value is shown on one line, if need be cut.
+fn fits(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !text.contains('\n'),
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        Value::Array(_) | Value::Object(_) => on_one_line(value).chars().count() <= SHORT,
+    }
 }
 
 /// Both values as texts to compare line by line: strings as they are, anything else as indented JSON.
-fn both_as_text(before: Option<&Value>, after: Option<&Value>) -> [Option<String>; 2] {
-    let values = [before, after];
+fn as_texts(values: [Option<&Value>; 2]) -> [String; 2] {
     let all_strings = values.iter().flatten().all(|value| value.is_string());
-    values.map(|value| {
-        value.map(|value| match value.as_str() {
-            Some(text) if all_strings => text.to_owned(),
-            _ => format!("{value:#}"),
-        })
+    values.map(|value| match value {
+        None => String::new(),
+        Some(Value::String(text)) if all_strings => text.clone(),
+        Some(value) => format!("{value:#}"),
     })
 }
 
-/// Two long lines, each cut to what is around their first difference.
-fn around_the_difference(before: &str, after: &str) -> [String; 2] {
-    let same = before.chars().zip(after.chars()).take_while(|(before, after)| before == after).count();
-    let from = same.saturating_sub(ONE_LINE / 3);
-    [before, after].map(|text| {
-        let mut rest = text.chars().skip(from);
-        let shown: String = rest.by_ref().take(ONE_LINE - 2).collect();
+/// Two lines, each cut to what is around their first difference.
+fn around_the_difference(lines: [&str; 2]) -> [String; 2] {
+    let [before, after] = lines.map(str::chars);
+    let same = before.zip(after).take_while(|(before, after)| before == after).count();
+    lines.map(|line| {
+        if line.chars().count() <= LONG {
+            return line.to_owned();
+        }
+        let from = same.saturating_sub(LONG / 4);
+        let mut rest = line.chars().skip(from);
+        let shown: String = rest.by_ref().take(LONG - 2).collect();
         let (start, end) = (if from > 0 { "…" } else { "" }, if rest.next().is_some() { "…" } else { "" });
         format!("{start}{shown}{end}")
     })
 }
 
 fn diff(before: &str, after: &str) -> Vec<String> {
-    let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(before, after);
+    // Else a last line would differ from itself as soon as another one follows it.
+    let [old, new] = [before, after].map(with_end);
+    let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(&old, &new);
     let mut lines = Vec::new();
     for (number, group) in diff.grouped_ops(2).iter().enumerate() {
         if number > 0 {
             lines.push(paint(DIM, "  …"));
         }
-        let changes = group.iter().flat_map(|op| diff.iter_changes(op));
-        lines.extend(changes.map(|change| diff_line(change.tag(), change.value())));
+        lines.extend(group.iter().flat_map(|op| diff_op(&diff, op)));
     }
     if before.trim_end() == after.trim_end() {
         lines.push(paint(DIM, "  (only blanks at the end differ)"));
@@ -101,9 +104,31 @@ fn diff(before: &str, after: &str) -> Vec<String> {
     lines
 }
 
+fn diff_op(diff: &TextDiff<'_, '_, str>, op: &DiffOp) -> Vec<String> {
+    let changes: Vec<_> = diff.iter_changes(op).map(|change| (change.tag(), without_end(change.value()))).collect();
+    let (before, after) = changes.split_at(op.old_range().len().min(changes.len()));
+    // A line that replaces another is cut where the two differ, so that long lines never look the same.
+    let counterpart = |index: usize| {
+        let other = if index < before.len() { after.get(index) } else { before.get(index - before.len()) };
+        other.map_or("", |(_, line)| *line)
+    };
+    let shown = changes.iter().enumerate().map(|(index, (tag, line))| {
+        let [line, _] = around_the_difference([line, counterpart(index)]);
+        diff_line(*tag, &line)
+    });
+    shown.collect()
+}
+
+fn with_end(text: &str) -> String {
+    if text.is_empty() || text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
+}
+
+fn without_end(line: &str) -> &str {
+    line.strip_suffix('\n').map_or(line, |line| line.strip_suffix('\r').unwrap_or(line))
+}
+
 fn diff_line(tag: ChangeTag, line: &str) -> String {
-    let [line, _] = around_the_difference(line.trim_end_matches(['\n', '\r']), "");
-    let line = clean(&line);
+    let line = clean(line);
     match tag {
         ChangeTag::Equal => paint(DIM, format_args!("  {line}")),
         ChangeTag::Delete => paint(REMOVED, format_args!("- {line}")),
@@ -148,4 +173,106 @@ fn reads_as_itself(text: &str) -> bool {
         && !opens
         && !text.contains(is_hostile)
         && serde_json::from_str::<Value>(text).is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::render::samples::{colourless, core, moved};
+
+    fn shown(before: Value, after: Value) -> Vec<String> {
+        let lines = lines(&core("ConfigMap", "app"), &moved("data.text", before, after));
+        assert_eq!(lines[0], "data.text");
+        lines[1..].iter().map(|line| colourless(line)).collect()
+    }
+
+    #[test]
+    fn short_values_stand_one_above_the_other() {
+        assert_eq!(shown(json!(3), json!(1)), ["  - 3", "  + 1"]);
+        assert_eq!(
+            shown(json!("quay.io/app:1.0"), json!("quay.io/app:1.1")),
+            ["  - quay.io/app:1.0", "  + quay.io/app:1.1"]
+        );
+        assert_eq!(shown(json!({"a": [1, "x y"], "b": null}), json!([])), ["  - {a: [1, \"x y\"], b: null}", "  + []"]);
+    }
+
+    #[test]
+    fn a_string_that_could_be_something_else_has_quotes() {
+        assert_eq!(shown(json!("8080"), json!(8080)), ["  - \"8080\"", "  + 8080"]);
+        assert_eq!(shown(json!("true"), json!("")), ["  - \"true\"", "  + \"\""]);
+        assert_eq!(shown(json!(" padded"), json!("[x]")), ["  - \" padded\"", "  + \"[x]\""]);
+    }
+
+    #[test]
+    fn a_field_that_comes_or_goes_has_one_line() {
+        let field = FieldChange { path: "spec.paused".to_owned(), before: None, after: Some(json!(true)) };
+        assert_eq!(lines(&core("Pod", "app"), &field).map_colourless(), ["spec.paused", "  + true"]);
+        let field = FieldChange { before: field.after, after: None, ..field };
+        assert_eq!(lines(&core("Pod", "app"), &field).map_colourless(), ["spec.paused", "  - true"]);
+    }
+
+    trait Colourless {
+        fn map_colourless(self) -> Vec<String>;
+    }
+
+    impl Colourless for Vec<String> {
+        fn map_colourless(self) -> Vec<String> {
+            self.iter().map(|line| colourless(line)).collect()
+        }
+    }
+
+    #[test]
+    fn texts_of_many_lines_are_compared_line_by_line() {
+        let before = "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\nten\n";
+        let after = before.replace("one", "eins").replace("ten\n", "zehn\n");
+        let expected =
+            ["  - one", "  + eins", "    two", "    three", "    …", "    eight", "    nine", "  - ten", "  + zehn"];
+        assert_eq!(shown(json!(before), json!(after)), expected);
+    }
+
+    #[test]
+    fn a_line_that_gets_a_successor_stays_as_it_is() {
+        assert_eq!(shown(json!("one"), json!("one\ntwo\n")), ["    one", "  + two"]);
+    }
+
+    #[test]
+    fn a_long_diff_is_cut_and_says_how_much_is_missing() {
+        let text = |word: &str| (0..40).map(|line| format!("{word} {line}\n")).collect::<String>();
+        let lines = shown(json!(text("a")), json!(text("b")));
+        assert_eq!(lines.len(), MOST_LINES + 1);
+        assert_eq!(lines[MOST_LINES], "  … 60 more lines");
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_their_difference() {
+        let (before, after) = (format!("{}x{}", "a".repeat(500), "c".repeat(500)), format!("{}y", "a".repeat(500)));
+        let expected_before = format!("  - …{}x{}…", "a".repeat(40), "c".repeat(117));
+        let expected_after = format!("  + …{}y", "a".repeat(40));
+        assert_eq!(shown(json!(before), json!(after)), [expected_before.clone(), expected_after.clone()]);
+        let inside_a_text = shown(json!(format!("{before}\nend\n")), json!(format!("{after}\nend\n")));
+        assert_eq!(inside_a_text, [expected_before, expected_after, "    end".to_owned()]);
+    }
+
+    #[test]
+    fn a_difference_that_no_one_can_see_is_said() {
+        let lines = shown(json!("a\nb\n"), json!("a\nb"));
+        assert_eq!(lines, ["    (only blanks at the end differ)"]);
+    }
+
+    #[test]
+    fn large_tables_are_compared_as_indented_json() {
+        let table = |name: &str| json!({"labels": {"app": name, "part-of": "x".repeat(70)}});
+        let lines = shown(table("one"), table("two"));
+        let (here, kept) =
+            (lines.iter().filter(|line| line.starts_with("  - ") || line.starts_with("  + ")).count(), &lines[1]);
+        assert_eq!((here, kept.as_str()), (2, "      \"labels\": {"));
+    }
+
+    #[test]
+    fn secrets_are_only_said_to_have_changed() {
+        let field = moved("data.token", json!("b2xk"), json!("sealed:9"));
+        assert_eq!(lines(&core("Secret", "token"), &field), ["data.token   (secret, changed)"]);
+    }
 }

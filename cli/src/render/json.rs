@@ -8,7 +8,7 @@ use cfrt_engine::event::{Because, Outcome};
 use cfrt_engine::plan::{Plan, Step};
 use cfrt_engine::report::Report;
 use cfrt_engine::resource::{Address, Part, ResourceId};
-use schemars::{JsonSchema, schema_for};
+use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,194 +17,11 @@ use crate::exit::Exit;
 use crate::pipeline::About;
 use crate::render::clean::is_hostile;
 use crate::render::secret::is_secret;
+use crate::render::wire::{
+    ActionWord, AppliedOutput, ApplyFormat, ApplyOutput, ApplySummary, FaultWord, FieldOutput, OutcomeWord, PlanFormat,
+    PlanOutput, PlanSummary, StepOutput, TargetOutput, TaskOutput,
+};
 use crate::render::words::hidden_behind;
-
-/// What `cfrt plan --output json` prints.
-#[derive(Serialize, JsonSchema)]
-struct PlanOutput {
-    /// The format and its version; fields are added without a new version, never changed or taken away.
-    format: PlanFormat,
-    target: TargetOutput,
-    /// The tasks in their order.
-    tasks: Vec<TaskOutput>,
-    /// Every resource, in the order in which they would be worked on.
-    steps: Vec<StepOutput>,
-    summary: PlanSummary,
-}
-
-/// What `cfrt apply --output json` prints.
-#[derive(Serialize, JsonSchema)]
-struct ApplyOutput {
-    /// The format and its version; fields are added without a new version, never changed or taken away.
-    format: ApplyFormat,
-    target: TargetOutput,
-    /// The tasks in their order.
-    tasks: Vec<TaskOutput>,
-    /// Every resource, in the order in which they were planned.
-    steps: Vec<AppliedOutput>,
-    summary: ApplySummary,
-}
-
-#[derive(Serialize, JsonSchema)]
-enum PlanFormat {
-    #[serde(rename = "cfrt.plan/1")]
-    V1,
-}
-
-#[derive(Serialize, JsonSchema)]
-enum ApplyFormat {
-    #[serde(rename = "cfrt.apply/1")]
-    V1,
-}
-
-/// What is worked on.
-#[derive(Serialize, JsonSchema)]
-struct TargetOutput {
-    /// The runtime's name.
-    runtime: String,
-    /// The namespace that it lives in.
-    namespace: String,
-    /// Its Helm release.
-    release: String,
-    /// The kubeconfig context.
-    context: String,
-    /// The UID of the cluster's kube-system namespace.
-    uid: String,
-}
-
-/// A task.
-#[derive(Serialize, JsonSchema)]
-struct TaskOutput {
-    /// Its name.
-    task: String,
-    /// How many resources it stands for.
-    resources: usize,
-    /// What there is to know of it besides, as sentences.
-    remarks: Vec<String>,
-}
-
-/// What happens to one resource.
-#[derive(Serialize, JsonSchema)]
-struct StepOutput {
-    /// The resource: `apps/v1/Deployment codefresh/app-proxy`.
-    address: String,
-    /// Which part of it, where it is not the whole.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    part: Option<String>,
-    /// The task that it belongs to.
-    task: String,
-    action: ActionWord,
-    /// What must be there before it can be looked at; it is compared again just before its turn.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hidden_behind: Option<String>,
-    /// Why; empty where the action says it all.
-    reason: String,
-    /// The fields that move.
-    fields: Vec<FieldOutput>,
-}
-
-/// A field that moves.
-#[derive(Serialize, JsonSchema)]
-struct FieldOutput {
-    /// Where it is.
-    path: String,
-    /// What is there now; missing where the field is absent, or secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<Value>,
-    /// What will be there; missing where the field goes, or is secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<Value>,
-    /// Whether its values are left out because they are secret.
-    secret: bool,
-}
-
-/// What happened to one resource.
-#[derive(Serialize, JsonSchema)]
-struct AppliedOutput {
-    /// What was planned.
-    #[serde(flatten)]
-    step: StepOutput,
-    outcome: OutcomeWord,
-    /// What was being done and why it failed, outermost first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    causes: Vec<String>,
-    /// What kind of trouble it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fault: Option<FaultWord>,
-    /// What can be done about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
-    /// The failed resource because of which it was skipped; missing where the run was stopped.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    needs: Option<String>,
-}
-
-/// How many resources have each action.
-#[derive(Serialize, JsonSchema)]
-struct PlanSummary {
-    create: usize,
-    update: usize,
-    replace: usize,
-    delete: usize,
-    migrate: usize,
-    refuse: usize,
-    keep: usize,
-    /// How many of those to create can't be looked at yet.
-    hidden: usize,
-}
-
-/// How an apply went.
-#[derive(Serialize, JsonSchema)]
-struct ApplySummary {
-    /// How many steps were carried out.
-    applied: usize,
-    /// How many steps there were to carry out.
-    of: usize,
-    /// How many resources were as they should be.
-    unchanged: usize,
-    /// How many steps failed.
-    failed: usize,
-    /// How many steps were not started.
-    skipped: usize,
-    /// Whether the user stopped it.
-    interrupted: bool,
-    /// The exit code.
-    exit: u8,
-}
-
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum ActionWord {
-    Keep,
-    Migrate,
-    Create,
-    Update,
-    Replace,
-    Delete,
-    Refuse,
-}
-
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum OutcomeWord {
-    Done,
-    Unchanged,
-    Failed,
-    Skipped,
-    /// The run ended before its turn came.
-    NotReached,
-}
-
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum FaultWord {
-    World,
-    Forbidden,
-    Locked,
-    Stale,
-    TimedOut,
-    Refused,
-}
 
 /// How each step ended that has.
 pub(crate) type Outcomes = HashMap<ResourceId, Outcome>;
@@ -220,7 +37,7 @@ pub(crate) fn plan(about: &About, plan: &Plan) -> String {
     })
 }
 
-/// What came of a plan, as JSON; `ended` is `None` where nothing was applied.
+/// What came of a plan, as JSON.
 pub(crate) fn apply(
     about: &About,
     plan: &Plan,
@@ -249,9 +66,11 @@ pub(crate) fn apply(
 
 /// The schema of a format.
 pub(crate) fn schema(format: Format) -> String {
+    // What is printed is described, not what would be read: only there can a key be missing.
+    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     print(&match format {
-        Format::Plan => schema_for!(PlanOutput),
-        Format::Apply => schema_for!(ApplyOutput),
+        Format::Plan => generator.into_root_schema_for::<PlanOutput>(),
+        Format::Apply => generator.into_root_schema_for::<ApplyOutput>(),
     })
 }
 
@@ -279,6 +98,7 @@ fn target(about: &About) -> TargetOutput {
         namespace: runtime.namespace.get_ref().as_str().to_owned(),
         release: runtime.release.get_ref().as_str().to_owned(),
         context: about.target.context.clone(),
+        version: about.target.version.clone(),
         uid: about.target.uid.clone(),
     }
 }
@@ -378,5 +198,110 @@ fn fault(fault: Fault) -> FaultWord {
         Fault::Stale => FaultWord::Stale,
         Fault::TimedOut => FaultWord::TimedOut,
         Fault::Refused => FaultWord::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cfrt_engine::change::Change;
+    use cfrt_engine::event::Failure;
+    use serde_json::json;
+
+    use super::*;
+    use crate::render::samples::{
+        Sample, about, because, core, deployment, moved, plan as planned, same_as_file, sample,
+    };
+
+    fn samples() -> Vec<Sample> {
+        let fields =
+            vec![moved("spec.replicas", json!(3), json!(1)), moved("spec.token", json!("in clear"), json!("sealed:1"))];
+        let behind = Some(ResourceId::whole(deployment("app")));
+        vec![
+            sample("namespace", Address::new("v1/Namespace", "", "codefresh"), Change::of(Action::Keep)),
+            sample("chart", deployment("app"), Change::of_fields(fields).because("the file has changed")),
+            Sample { behind, ..sample("chart", core("ConfigMap", "new"), Change::of(Action::Create)) },
+            sample("chart", core("ConfigMap", "old"), because(Action::Delete, "no longer in the chart")),
+        ]
+    }
+
+    fn sample_about() -> About {
+        about(&[("namespace", &[]), ("chart", &["a remark\u{202e}"])])
+    }
+
+    #[test]
+    fn a_plan_is_printed_whole_and_without_secrets() {
+        let text = plan(&sample_about(), &planned(samples()));
+        same_as_file("testdata/plan.json", &text);
+        assert!(!text.contains("sealed:") && !text.contains("in clear"), "{text}");
+    }
+
+    #[test]
+    fn what_came_of_each_step_is_printed() {
+        let id = |address| ResourceId::whole(address);
+        let causes = vec!["waiting for Deployment codefresh/app".to_owned(), "crash loop".to_owned()];
+        let failure = Failure { causes, fault: Fault::World, hint: String::new() };
+        let skipped = Outcome::Skipped(Because::Needs(id(deployment("app"))));
+        let outcomes = HashMap::from([
+            (id(Address::new("v1/Namespace", "", "codefresh")), Outcome::Unchanged),
+            (id(deployment("app")), Outcome::Failed(failure.clone())),
+            (id(core("ConfigMap", "new")), skipped),
+        ]);
+        let report = Report {
+            unchanged: 1,
+            failed: vec![(id(deployment("app")), failure)],
+            skipped: vec![(id(core("ConfigMap", "new")), Because::Needs(id(deployment("app"))))],
+            ..Report::default()
+        };
+        let text = apply(&sample_about(), &planned(samples()), &report, &outcomes, true, Exit::Interrupted);
+        same_as_file("testdata/apply.json", &text);
+    }
+
+    #[test]
+    fn printed_json_is_harmless_on_a_terminal_and_means_the_same() {
+        let value = json!({"text": "a\u{1b}\u{9b}\u{202e}\u{e0041}\u{7f}é\n"});
+        let text = print(&value);
+        assert!(!text.contains(|character: char| character != '\n' && is_hostile(character)), "{text:?}");
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("it is still JSON"), value);
+    }
+
+    /// Whether a value is what a schema says: the few words of JSON Schema that ours use.
+    fn conforms(root: &Value, schema: &Value, value: &Value) -> bool {
+        if let Some(name) = schema["$ref"].as_str() {
+            return conforms(root, &root["$defs"][name.trim_start_matches("#/$defs/")], value);
+        }
+        let one_of = |word: &str| schema[word].as_array().cloned();
+        let known = |key: &str| schema["properties"].get(key);
+        let required = one_of("required").unwrap_or_default();
+        let any = one_of("anyOf").or_else(|| one_of("oneOf"));
+        any.is_none_or(|any| any.iter().any(|schema| conforms(root, schema, value)))
+            && schema.get("const").is_none_or(|word| word == value)
+            && one_of("enum").is_none_or(|words| words.contains(value))
+            && required.iter().all(|key| key.as_str().is_some_and(|key| value.get(key).is_some()))
+            && value.as_array().into_iter().flatten().all(|item| conforms(root, &schema["items"], item))
+            && (schema.get("properties").is_none()
+                || value
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .all(|(key, value)| known(key).is_some_and(|schema| conforms(root, schema, value))))
+    }
+
+    #[test]
+    fn what_is_printed_conforms_to_its_schema() {
+        for (format, file) in [(Format::Plan, "testdata/plan.json"), (Format::Apply, "testdata/apply.json")] {
+            let schema: Value = serde_json::from_str(&schema(format)).expect("a schema is JSON");
+            let file = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+            let mut printed: Value =
+                serde_json::from_str(&std::fs::read_to_string(file).expect("it is there")).expect("it is JSON");
+            assert!(conforms(&schema, &schema, &printed), "{format:?}");
+            printed["steps"][0]["action"] = Value::from("kept");
+            assert!(!conforms(&schema, &schema, &printed), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn the_published_schemas_are_in_step() {
+        same_as_file("../docs/schema/plan.json", &schema(Format::Plan));
+        same_as_file("../docs/schema/apply.json", &schema(Format::Apply));
     }
 }

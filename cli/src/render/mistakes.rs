@@ -49,3 +49,118 @@ fn annotation<'a>(kind: AnnotationKind, source: &Source, range: &Span, label: &'
     let annotation = kind.span(start..end);
     if label.is_empty() { annotation } else { annotation.label(clean(label)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::samples::colourless;
+
+    const MESH: &str = "schema = 1\n[istio]\ngatway = \"istio-system/internal-router\"\n";
+
+    fn sources(texts: &[(&str, &str)]) -> Sources {
+        let mut sources = Sources::default();
+        for (path, text) in texts {
+            sources.push(path, *text);
+        }
+        sources
+    }
+
+    fn shown(texts: &[(&str, &str)], mistakes: Vec<Mistake>) -> String {
+        colourless(&text(&sources(texts), &Mistakes(mistakes)))
+    }
+
+    #[test]
+    fn a_misspelt_key_has_file_line_column_caret_and_the_name_that_was_meant() {
+        let mistake = Mistake::new(19..25, "unknown key `gatway` in [istio]").label("did you mean `gateway`?");
+        let expected = "\
+error: unknown key `gatway` in [istio]
+ --> plans/mesh.toml:3:1
+  |
+3 | gatway = \"istio-system/internal-router\"
+  | ^^^^^^ did you mean `gateway`?
+";
+        assert_eq!(shown(&[("plans/mesh.toml", MESH)], vec![mistake]), expected);
+    }
+
+    #[test]
+    fn several_mistakes_are_shown_one_after_the_other() {
+        let mistakes = vec![Mistake::new(0..6, "first"), Mistake::new(11..18, "second")];
+        let expected = "\
+error: first
+ --> mesh.toml:1:1
+  |
+1 | schema = 1
+  | ^^^^^^
+
+error: second
+ --> mesh.toml:2:1
+  |
+2 | [istio]
+  | ^^^^^^^
+";
+        assert_eq!(shown(&[("mesh.toml", MESH)], mistakes), expected);
+    }
+
+    #[test]
+    fn a_second_place_in_the_same_file_is_in_the_same_excerpt() {
+        let mistake = Mistake::new(19..25, "two gateways").label("this one").beside(11..18, "and the one here");
+        let expected = "\
+error: two gateways
+ --> mesh.toml:3:1
+  |
+2 | [istio]
+  | ------- and the one here
+3 | gatway = \"istio-system/internal-router\"
+  | ^^^^^^ this one
+";
+        assert_eq!(shown(&[("mesh.toml", MESH)], vec![mistake]), expected);
+    }
+
+    #[test]
+    fn a_second_place_in_another_file_has_an_excerpt_of_its_own() {
+        let mistake = Mistake::new(4..5, "contradiction").label("here").beside(0..1, "but there");
+        let expected = "\
+error: contradiction
+ --> top.toml:1:1
+  |
+1 | b = 2
+  | ^ here
+  |
+ ::: base.toml:1:1
+  |
+1 | a=1
+  | - but there
+";
+        assert_eq!(shown(&[("base.toml", "a=1"), ("top.toml", "b = 2")], vec![mistake]), expected);
+    }
+
+    #[test]
+    fn a_mistake_about_the_file_as_a_whole_points_at_its_start_even_when_it_is_empty() {
+        let mistake = Mistake::new(0..0, "the file does not say which format it has").label("add `schema = 1`");
+        let text = shown(&[("empty.toml", "")], vec![mistake]);
+        assert!(text.contains("--> empty.toml:1:1"), "{text}");
+        assert!(text.contains("^ add `schema = 1`"), "{text}");
+    }
+
+    #[test]
+    fn hostile_text_in_the_file_in_its_name_and_in_the_words_is_made_harmless() {
+        let file = "a = '\u{1b}[2J\u{9b}1m\u{202e}'\n";
+        let mistake = Mistake::new(4..5, "bad\u{1b}").label("la\u{202e}bel");
+        let text = shown(&[("na\u{1b}me", file)], vec![mistake]);
+        assert!(
+            !text.contains(|character: char| character != '\n' && super::super::clean::is_hostile(character)),
+            "{text:?}"
+        );
+    }
+
+    #[test]
+    fn a_place_that_lies_outside_or_inside_a_character_does_no_harm() {
+        let texts = [("a.toml", "ä = 1")];
+        let backwards = Span { start: 5, end: 2 };
+        for at in [1..1, 1..2, 3..900, 400..900, backwards] {
+            let text = shown(&texts, vec![Mistake::new(at, "wrong")]);
+            assert!(text.starts_with("error: wrong\n"), "{text}");
+        }
+        assert_eq!(shown(&[], vec![Mistake::new(0..0, "wrong")]), "error: wrong\n");
+    }
+}

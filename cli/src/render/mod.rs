@@ -8,4 +8,8 @@ mod mistakes;
 pub(crate) mod progress;
 mod secret;
 pub(crate) mod text;
+mod wire;
 pub(crate) mod words;
+
+#[cfg(test)]
+pub(crate) mod samples;

@@ -1,6 +1,5 @@
 //! Events to what a person sees while they happen: a line for each task on a terminal, plain lines elsewhere.
 
-use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
@@ -75,8 +74,10 @@ impl Progress {
     /// Leaves the lines as they are.
     pub(crate) fn end(self) {
         self.tick();
-        for line in self.lines.iter().flat_map(|lines| &lines.each) {
-            line.abandon();
+        if let Some(lines) = &self.lines {
+            lines.each.iter().for_each(ProgressBar::abandon);
+            // The last line was left open for the next frame.
+            screen::tell("\n");
         }
     }
 }
@@ -106,8 +107,10 @@ struct TaskProgress {
     skipped: usize,
     began: Option<Duration>,
     ended: Option<Duration>,
-    /// What is under way, and what is lacking where it is only waited for.
-    under_way: BTreeMap<ResourceId, UnderWay>,
+    /// What is under way, in the order in which it began, and what is lacking where it is only waited for.
+    under_way: Vec<(ResourceId, UnderWay)>,
+    /// The owners of brackets: under way from the first to the last, and so no news.
+    owners: Vec<ResourceId>,
 }
 
 #[derive(Debug, Clone)]
@@ -130,7 +133,8 @@ impl TaskProgress {
             skipped: 0,
             began: None,
             ended: None,
-            under_way: BTreeMap::new(),
+            under_way: Vec::new(),
+            owners: plan.graph.scopes().iter().map(|scope| plan.steps[scope.owner].resource.id.clone()).collect(),
         }
     }
 
@@ -151,11 +155,14 @@ impl TaskProgress {
 
     fn begin(&mut self, resource: &ResourceId, what: UnderWay, now: Duration) {
         self.began.get_or_insert(now);
-        self.under_way.insert(resource.clone(), what);
+        self.under_way.retain(|(id, _)| id != resource);
+        if !self.owners.contains(resource) {
+            self.under_way.push((resource.clone(), what));
+        }
     }
 
     fn finish(&mut self, resource: &ResourceId, action: Action, outcome: &Outcome, now: Duration) {
-        self.under_way.remove(resource);
+        self.under_way.retain(|(id, _)| id != resource);
         self.open = self.open.saturating_sub(1);
         match outcome {
             Outcome::Done if action.writes() => self.done += 1,
@@ -217,17 +224,17 @@ impl TaskProgress {
         if before.is_empty() { String::new() } else { format!("after {}", before.join(", ")) }
     }
 
-    /// What keeps it: something that is waited for before something that is written, and how many more there are.
+    /// What keeps it: what is waited for longest, or else what is written last, and how many more there are.
     fn at_work(&self) -> String {
-        let waiting = |(id, what): (&ResourceId, &UnderWay)| match what {
+        let waiting = |(id, what): &(ResourceId, UnderWay)| match what {
             UnderWay::Waiting(lacking) => Some(format!("waiting: {} {}", name(id), clean(lacking))),
             UnderWay::Writing(_) => None,
         };
-        let writing = |(id, what): (&ResourceId, &UnderWay)| match what {
+        let writing = |(id, what): &(ResourceId, UnderWay)| match what {
             UnderWay::Writing(action) => Some(format!("{} {}", under_way_and_after(*action).0, name(id))),
             UnderWay::Waiting(_) => None,
         };
-        let first = self.under_way.iter().find_map(waiting).or_else(|| self.under_way.iter().find_map(writing));
+        let first = self.under_way.iter().find_map(waiting).or_else(|| self.under_way.iter().rev().find_map(writing));
         match (first, self.under_way.len()) {
             (None, _) => String::new(),
             (Some(first), 0 | 1) => first,
@@ -252,5 +259,105 @@ fn plain_line(event: &Event) -> Option<String> {
             Some(format!("{task}: {words} {}\n", name(resource)))
         }
         Event::Revealed { .. } | Event::Waiting { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cfrt_engine::change::Change;
+    use cfrt_engine::driver::Fault;
+    use cfrt_engine::event::{Because, Failure};
+
+    use super::*;
+    use crate::render::samples::{core, plan, sample, task};
+
+    fn id(name: &str) -> ResourceId {
+        ResourceId::whole(core("ConfigMap", name))
+    }
+
+    fn started(name: &str) -> Event {
+        Event::Started { resource: id(name), task: task("chart"), action: Action::Create }
+    }
+
+    fn waiting(name: &str, lacking: &str) -> Event {
+        Event::Waiting { resource: id(name), task: task("chart"), lacking: lacking.to_owned() }
+    }
+
+    fn finished(name: &str, action: Action, outcome: Outcome) -> Event {
+        Event::Finished { resource: id(name), task: task("chart"), action, outcome }
+    }
+
+    fn failed() -> Outcome {
+        Outcome::Failed(Failure { causes: Vec::new(), fault: Fault::World, hint: String::new() })
+    }
+
+    /// A chart of two objects to create and one to keep, after the namespace.
+    fn chart() -> TaskProgress {
+        let step = |name, action| sample("chart", core("ConfigMap", name), Change::of(action));
+        let plan = plan(vec![step("a", Action::Create), step("b", Action::Create), step("c", Action::Keep)]);
+        let note = TaskNote { id: task("chart"), after: vec![task("namespace")], remarks: Vec::new() };
+        TaskProgress::new(&note, &plan, 9)
+    }
+
+    fn after(events: &[Event]) -> TaskProgress {
+        let mut chart = chart();
+        events.iter().for_each(|event| chart.take(event, Duration::from_secs(2)));
+        chart
+    }
+
+    fn line(events: &[Event]) -> String {
+        after(events).line(Duration::from_secs(20), &[])
+    }
+
+    #[test]
+    fn a_task_that_has_not_begun_says_what_it_comes_after() {
+        assert_eq!(line(&[]), "  · chart      after namespace");
+        assert_eq!(chart().line(Duration::ZERO, &[&task("namespace")]), "  · chart");
+    }
+
+    #[test]
+    fn a_task_at_work_says_how_far_it_is_what_it_does_and_since_when() {
+        assert_eq!(line(&[started("a")]), "  ⠋ chart      0 of 2   creating ConfigMap codefresh/a   18 s");
+        let more =
+            [finished("c", Action::Keep, Outcome::Unchanged), started("a"), started("b"), waiting("b", "1 of 3")];
+        assert_eq!(line(&more), "  ⠋ chart      0 of 2   waiting: ConfigMap codefresh/b 1 of 3 and 1 more   18 s");
+        let one = [&more[..], &[finished("b", Action::Create, Outcome::Done)]].concat();
+        assert_eq!(line(&one), "  ⠋ chart      1 of 2   creating ConfigMap codefresh/a   18 s");
+    }
+
+    #[test]
+    fn a_task_that_is_over_says_how_it_ended() {
+        let kept = finished("c", Action::Keep, Outcome::Unchanged);
+        let done = |name| finished(name, Action::Create, Outcome::Done);
+        assert_eq!(line(&[kept.clone(), started("a"), done("a"), done("b")]), "  ✓ chart      2 applied   0.0 s");
+        let skipped = finished("b", Action::Create, Outcome::Skipped(Because::Stopped));
+        let bad = [started("a"), finished("a", Action::Create, failed()), skipped.clone(), kept.clone()];
+        assert_eq!(line(&bad), "  ✗ chart      1 failed, 1 skipped   0.0 s");
+        let never = [kept, finished("a", Action::Create, Outcome::Skipped(Because::Stopped)), skipped];
+        assert_eq!(line(&never), "  · chart      2 skipped");
+    }
+
+    #[test]
+    fn a_task_of_which_nothing_was_to_be_done_is_as_it_was() {
+        let unchanged = |name| finished(name, Action::Keep, Outcome::Unchanged);
+        assert_eq!(line(&["a", "b", "c"].map(unchanged)), "  ✓ chart      as it was");
+    }
+
+    #[test]
+    fn events_of_other_tasks_are_not_counted() {
+        let foreign = Event::Started { resource: id("a"), task: task("namespace"), action: Action::Create };
+        assert_eq!(line(&[foreign]), "  · chart      after namespace");
+    }
+
+    #[test]
+    fn plain_lines_tell_when_a_step_that_acts_starts_and_ends() {
+        let told = |event: &Event| plain_line(event).unwrap_or_default();
+        assert_eq!(told(&started("a")), "chart: creating ConfigMap codefresh/a\n");
+        assert_eq!(told(&finished("a", Action::Create, Outcome::Done)), "chart: created ConfigMap codefresh/a\n");
+        assert_eq!(told(&finished("a", Action::Create, failed())), "chart: failed ConfigMap codefresh/a\n");
+        let skipped = Outcome::Skipped(Because::Needs(id("b")));
+        assert_eq!(told(&finished("a", Action::Create, skipped)), "chart: skipped ConfigMap codefresh/a\n");
+        assert_eq!(told(&finished("a", Action::Keep, Outcome::Unchanged)), "");
+        assert_eq!(told(&waiting("a", "1 of 3")), "");
     }
 }

@@ -53,8 +53,8 @@ pub(crate) fn outcome(plan: &Plan, report: &Report, interrupted: bool, exit: Exi
 }
 
 fn header(about: &About, plan: &Plan) -> Vec<String> {
-    let (runtime, target) = (about.facts.runtime.name.get_ref().as_str(), &about.target);
-    let mut parts = vec![format!("{runtime} on {} (uid {})", clean(&target.context), shortened(&target.uid))];
+    let (runtime, context) = (about.facts.runtime.name.get_ref().as_str(), clean(&about.target.context));
+    let mut parts = vec![format!("{runtime} on {context}{}", identity(&about.target.uid))];
     parts.extend(plan.steps.iter().filter_map(chart));
     let (objects, requests) = (plural(plan.steps.len(), "object"), plural(about.requests, "request"));
     parts.push(format!("{objects}, {requests}, {} ms", about.took.as_millis()));
@@ -76,10 +76,11 @@ fn wrapped(parts: Vec<String>) -> Vec<String> {
     lines
 }
 
-fn shortened(uid: &str) -> String {
+/// The beginning of a cluster's UID, where we may see it.
+fn identity(uid: &str) -> String {
     let short: String = uid.chars().take(8).collect();
     let more = if short.len() < uid.len() { "…" } else { "" };
-    format!("{}{more}", clean(&short))
+    if uid.is_empty() { String::new() } else { format!(" (uid {}{more})", clean(&short)) }
 }
 
 /// The chart that a release step is about, as its driver's settings name it.
@@ -156,4 +157,130 @@ fn conclusion(plan: &Plan) -> String {
     let harmless = count(Mark::Delete) + count(Mark::Replace) == 0;
     let comfort = if harmless { " Nothing is deleted or replaced." } else { "" };
     format!("Plan: {}.{comfort}", counted.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use cfrt_engine::change::{Action, Change, FieldChange};
+    use cfrt_engine::driver::Fault;
+    use cfrt_engine::event::{Because, Failure};
+    use cfrt_engine::resource::{Address, Part, ResourceId};
+    use serde_json::json;
+
+    use super::*;
+    use crate::render::samples::{
+        Sample, about, because, colourless, core, deployment, moved, plan as planned, same_as_file, sample,
+    };
+
+    fn shown(tasks: &[(&'static str, &[&str])], samples: Vec<Sample>) -> String {
+        colourless(&plan(&about(tasks), &planned(samples)))
+    }
+
+    fn everything() -> Vec<Sample> {
+        let crd = Address::new("apiextensions.k8s.io/v1/CustomResourceDefinition", "", "rollouts.argoproj.io");
+        let release = Address::new("helm/Release", "codefresh", "cf-gitops-runtime");
+        let image = moved("spec.containers[app].image", json!("quay.io/app:1.0"), json!("quay.io/app:1.1"));
+        let hidden = sample(
+            "chart",
+            Address::new("argoproj.io/v1alpha1/AppProject", "codefresh", "default"),
+            Change::of(Action::Create),
+        );
+        vec![
+            Sample {
+                id: ResourceId { address: crd.clone(), part: Part::Adoption },
+                ..sample("crd-adoption", crd.clone(), because(Action::Migrate, ""))
+            },
+            sample("namespace", Address::new("v1/Namespace", "", "codefresh"), Change::of(Action::Keep)),
+            Sample {
+                settings: json!({"chart": "gitops-runtime", "version": "0.14.0"}),
+                ..sample("chart", release, because(Action::Update, "values changed"))
+            },
+            sample(
+                "chart",
+                deployment("app"),
+                Change::of_fields(vec![
+                    image,
+                    FieldChange { path: "spec.paused".to_owned(), before: None, after: Some(json!(true)) },
+                ]),
+            ),
+            sample(
+                "chart",
+                core("Secret", "token"),
+                Change::of_fields(vec![moved("data.token", json!("sealed:1"), json!("sealed:2"))]),
+            ),
+            sample("chart", core("Service", "app"), because(Action::Replace, "spec.clusterIP cannot be changed")),
+            sample("chart", core("ConfigMap", "old"), because(Action::Delete, "no longer in the chart")),
+            Sample { behind: Some(ResourceId::whole(crd)), ..hidden },
+            sample("chart", core("ConfigMap", "new"), Change::of(Action::Create)),
+            sample("chart", core("ConfigMap", "kept"), Change::of(Action::Keep)),
+            sample(
+                "chart",
+                core("PersistentVolumeClaim", "data"),
+                because(Action::Refuse, "replacing it deletes its data, and no rule of [policy] allows that"),
+            ),
+        ]
+    }
+
+    #[test]
+    fn every_action_has_its_sign_its_reason_and_its_place_in_the_conclusion() {
+        let tasks: [(_, &[&str]); 3] = [
+            ("crd-adoption", &[]),
+            ("namespace", &[]),
+            ("chart", &["the chart looks up Secrets while it renders;\nthat is not evaluated in a plan"]),
+        ];
+        same_as_file("testdata/plan.txt", &shown(&tasks, everything()));
+    }
+
+    #[test]
+    fn a_plan_in_step_says_so_and_nothing_else() {
+        let kept = |name| sample("chart", core("ConfigMap", name), Change::of(Action::Keep));
+        let text = shown(&[("chart", &[])], vec![kept("a"), kept("b")]);
+        let expected = "\
+codefresh on prod-us-east (uid 1f0c5d2a…)   2 objects, 19 requests, 71 ms
+
+  chart  = 2
+
+Nothing to do: 2 as they should be.
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_others_wrote_cannot_play_with_the_terminal() {
+        let name = "evil\u{1b}[2J\u{202e}";
+        let field = moved("data[\u{1b}]", json!("\u{9b}31m"), json!("b\u{7}"));
+        let text = plan(
+            &about(&[("chart", &["remark\u{1b}[1m"])]),
+            &planned(vec![sample(
+                "chart",
+                core("ConfigMap", name),
+                Change::of_fields(vec![field]).because("why\u{1b}c"),
+            )]),
+        );
+        let text = colourless(&text);
+        assert!(
+            !text.contains(|character: char| character != '\n' && crate::render::clean::is_hostile(character)),
+            "{text:?}"
+        );
+        assert!(text.contains("ConfigMap codefresh/evil␛[2J\\u{202e}"), "{text}");
+    }
+
+    fn outcome_of(report: &Report, interrupted: bool, exit: Exit) -> String {
+        let created = |name| sample("chart", core("ConfigMap", name), Change::of(Action::Create));
+        outcome(&planned(vec![created("a"), created("b"), created("c")]), report, interrupted, exit)
+    }
+
+    #[test]
+    fn the_outcome_counts_what_was_applied_and_what_was_not() {
+        let done = Report { done: 3, ..Report::default() };
+        assert_eq!(outcome_of(&done, false, Exit::Done), "Applied 3 of 3.\n");
+        let id = |name| ResourceId::whole(core("ConfigMap", name));
+        let failure = Failure { causes: Vec::new(), fault: Fault::World, hint: String::new() };
+        let failed = vec![(id("a"), failure)];
+        let partly = Report { done: 1, failed, skipped: vec![(id("b"), Because::Needs(id("a")))], ..Report::default() };
+        assert_eq!(outcome_of(&partly, false, Exit::PartlyApplied), "Applied 1 of 3; 1 failed, 1 skipped. Exit 10.\n");
+        let stopped = Report { skipped: vec![(id("b"), Because::Stopped)], ..done };
+        let text = "Applied 3 of 3; 1 skipped. It was stopped before its end. Exit 130.\n";
+        assert_eq!(outcome_of(&stopped, true, Exit::Interrupted), text);
+    }
 }

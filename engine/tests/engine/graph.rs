@@ -201,3 +201,14 @@ fn a_circle_of_many_is_named_whole() {
 fn a_leader_that_nothing_brings_is_refused() {
     assert_eq!(refused(tasks("hook with !ghost")), "node hook needs node ghost, which nothing brings");
 }
+
+#[test]
+fn a_task_without_resources_passes_on_what_it_comes_after() {
+    draws("one: a; two after one:; three after two: b", "a\n @0 <- a\n @1 <- @0\n b <- @1");
+}
+
+#[test]
+fn a_resource_opens_one_bracket_and_is_in_one() {
+    assert_eq!(refused(tasks("r[a]; r[b]")), "node r opens two brackets");
+    assert_eq!(refused(tasks("r[a]; s[a]")), "node a is in a bracket of node r and in one of node s");
+}

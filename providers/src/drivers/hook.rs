@@ -1,9 +1,7 @@
 //! The driver of Helm hooks: run with a revision of their release, followed to their end, removed as their policy says.
 
 use cfrt_engine::change::{Action, Change};
-use cfrt_engine::driver::{
-    Applied, Driver, DriverError, Effect, Ending, Evidence, Observation, Settled, Wanted,
-};
+use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Ending, Evidence, Observation, Settled, Wanted};
 use cfrt_engine::plan::Step;
 use cfrt_engine::resource::{Address, Resource};
 use cfrt_engine::task::{Answer, Question};
@@ -64,7 +62,9 @@ impl Driver<World> for Hook {
     }
 
     fn answer<'a>(&'a self, _world: &'a World, question: &'a Question) -> Effect<'a, Answer> {
-        Box::pin(async move { Err(DriverError::new("asking a hook", format!("hooks answer nothing: {}", question.about))) })
+        Box::pin(
+            async move { Err(DriverError::new("asking a hook", format!("hooks answer nothing: {}", question.about))) },
+        )
     }
 
     /// Nothing is read: a hook acts because its release does, whatever is there.
@@ -81,7 +81,8 @@ impl Driver<World> for Hook {
         Box::pin(async move {
             let resource = &step.resource;
             let target = Target::new(world, resource, HELM)?;
-            let before = settings(resource).is_some_and(|hook| hook.policies.contains(&DeletePolicy::BeforeHookCreation));
+            let before =
+                settings(resource).is_some_and(|hook| hook.policies.contains(&DeletePolicy::BeforeHookCreation));
             // What has run can't run again: what is left of an earlier run goes even where the policy doesn't ask for it.
             if before || runs(resource) {
                 target.delete(None).await?;

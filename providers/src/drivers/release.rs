@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use cfrt_engine::change::{Action, Change};
-use cfrt_engine::driver::{
-    Applied, Driver, DriverError, Effect, Ending, Fault, Observation, Wanted,
-};
+use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Ending, Fault, Observation, Wanted};
 use cfrt_engine::plan::Step;
 use cfrt_engine::resource::Resource;
 use cfrt_engine::task::{Answer, Question};
@@ -14,16 +12,20 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::helm::chart::Chart;
 use crate::helm::manifest::same_documents;
-use crate::helm::record::{RecordedHook, Status, write};
-use crate::helm::release::{DryRun, dry_run};
+use crate::helm::record::{self, RecordedHook, Status};
+use crate::helm::release::{DryRunRequest, dry_run};
+use crate::helm::render::RenderRequest;
+use crate::helm::rendering::{Hook, Rendering};
 use crate::world::World;
 
+pub mod charts;
 pub mod history;
 pub mod survey;
 
 use history::ReleaseName;
-use survey::{ChartQuestion, Next, merged, rendering, survey};
+use survey::{ChartQuestion, Next, chart, merged, request, survey};
 
 /// What keeps release records.
 pub struct Release;
@@ -119,7 +121,9 @@ fn check_idle(settings: &Settings) -> Result<(), DriverError> {
     let ReleaseName { namespace, name } = settings.release();
     let doing = format!("opening a revision of release {namespace}/{name}");
     let cause = "another installation, upgrade or rollback of it is in progress, or was broken off";
-    let hint = format!("wait until it is done; if no one is at work, it counts as given up in {seconds} s, or at once by helm rollback");
+    let hint = format!(
+        "wait until it is done; if no one is at work, it counts as given up in {seconds} s, or at once by helm rollback"
+    );
     Err(DriverError::new(doing, cause).fault(Fault::Locked).hint(hint))
 }
 
@@ -127,36 +131,51 @@ fn check_idle(settings: &Settings) -> Result<(), DriverError> {
 /// hooks are the very texts that were planned and are about to be applied.
 async fn opening(world: &World, settings: &Settings) -> Result<Value, DriverError> {
     let question = &settings.question;
-    let values = merged(question)?;
-    let dry_run_of = DryRun {
-        source: &question.source,
-        version: &question.version,
+    let (chart, values) = (chart(world, question).await?, merged(question)?);
+    let dry_run_of = DryRunRequest {
+        chart: &chart,
         values: &values,
         release: &question.release,
         namespace: &question.namespace,
-        kube_context: world.kube_context.as_deref(),
+        kubeconfig: None,
+        context: world.kube_context.as_deref(),
     };
-    let (fresh, dry) = futures::join!(
-        rendering(world, question, &values, settings.next.install, true),
-        dry_run(&world.helm, &world.cache, &dry_run_of)
-    );
-    let fresh = fresh?;
-    let dry = dry.map_err(|error| DriverError::new(format!("asking helm about chart {}", question.source), error))?;
-    let manifest = fresh.manifest.as_ref().map(|text| text.expose_secret()).unwrap_or_default();
-    let (again, helms) = (fresh.digest == settings.rendering, dry["manifest"].as_str().unwrap_or_default());
-    // A chart that draws lots or reads the clock never renders the same twice, and one that looks things up differs in helm.
-    if !fresh.volatile.any() && !(again && same_documents(manifest, helms)) {
+    let helm = world.charts.helm().await?;
+    let planned = planned(world, settings, &chart, &values);
+    let (planned, helms) = futures::join!(planned, dry_run(helm, world.charts.folder(), &dry_run_of));
+    let planned = planned?;
+    let helms =
+        helms.map_err(|error| DriverError::new(format!("asking helm about chart {}", question.source), error))?;
+    let manifest = planned.manifest.as_ref().map(|text| text.expose_secret()).unwrap_or_default();
+    // Helm itself never renders a chart twice the same that draws lots, reads the clock or looks things up.
+    let steady = !planned.volatile.any();
+    if planned.digest != settings.rendering || (steady && !same_documents(manifest, helms.manifest.expose_secret())) {
         let doing = format!("rendering chart {} again", question.source);
         let error = DriverError::new(doing, "it is no longer what was planned").fault(Fault::Stale);
         return Err(error.hint("the chart or its values have changed meanwhile; plan again"));
     }
-    let hooks: Vec<RecordedHook> = fresh.hooks.iter().filter_map(|hook| hook.recorded()).collect();
-    let opening = write::Opening {
+    let recorded = |hook: &Hook| Some(RecordedHook { facts: hook.facts.clone(), manifest: hook.manifest.clone()? });
+    let hooks: Vec<RecordedHook> = planned.hooks.iter().filter_map(recorded).collect();
+    let opening = record::Opening {
         revision: settings.next.revision,
         manifest,
         hooks: &hooks,
-        first_deployed: settings.next.first_deployed,
+        first_deployed: settings.next.first_deployed.as_deref().and_then(|at| at.parse().ok()),
         now: Timestamp::now(),
     };
-    write::pending(dry, &opening).map_err(|error| DriverError::new("making the release record", error))
+    record::pending(helms.release, &opening).map_err(|error| DriverError::new("making the release record", error))
+}
+
+/// The rendering that was planned, with its texts: this run's own, or made again where it came from the cache.
+async fn planned(
+    world: &World,
+    settings: &Settings,
+    chart: &Chart,
+    values: &Value,
+) -> Result<Arc<Rendering>, DriverError> {
+    if let Some(kept) = world.charts.kept(&settings.rendering) {
+        return Ok(kept);
+    }
+    let request = request(world, &settings.question, chart.clone(), values.clone(), settings.next.install);
+    world.charts.render(RenderRequest { fresh: true, ..request }, false).await
 }

@@ -239,14 +239,14 @@ fn remember(file: &Path, mut known: Memory) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::process::Command;
 
     use super::*;
 
     /// Writes a script that plays helm. The shell writes it: were this process to have it open, a fork of another test
     /// could keep it busy.
-    fn play(path: &Path, script: &str) {
+    pub(crate) fn play(path: &Path, script: &str) {
         let write = "mkdir -p \"${0%/*}\"; printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$0\"; chmod 755 \"$0\"";
         let written = Command::new("/bin/sh").args(["-c", write]).arg(path).arg(script).status().unwrap();
         assert!(written.success());

@@ -1,6 +1,6 @@
 //! YAML text to JSON values, read as Kubernetes' own tools read it.
 
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 use serde_saphyr::Options;
 use serde_saphyr::options::{AliasLimits, DuplicateKeyPolicy};
 
@@ -26,7 +26,7 @@ pub(crate) enum Twice {
 }
 
 /// Reads all documents of a text; empty ones are left out.
-pub(crate) fn documents(text: &str, twice: Twice) -> Result<Vec<Value>, YamlFault> {
+pub(crate) fn documents<T: DeserializeOwned>(text: &str, twice: Twice) -> Result<Vec<T>, YamlFault> {
     serde_saphyr::from_multiple_with_options(text, options(twice)).map_err(|error| fault(&error))
 }
 
@@ -59,9 +59,13 @@ fn fault(error: &serde_saphyr::Error) -> YamlFault {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    fn documents(text: &str, twice: Twice) -> Result<Vec<Value>, YamlFault> {
+        super::documents(text, twice)
+    }
 
     #[test]
     fn words_numbers_and_keys_are_read_as_kubernetes_reads_them() {
@@ -80,7 +84,7 @@ mod tests {
     #[test]
     fn empty_documents_are_left_out() {
         assert_eq!(documents("---\n# nothing\n---\na: 1\n---\n", Twice::Refused).unwrap(), [json!({"a": 1})]);
-        assert_eq!(documents("", Twice::Refused).unwrap(), Vec::<Value>::new());
+        assert!(documents("", Twice::Refused).unwrap().is_empty());
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub struct Chart;
 #[serde(deny_unknown_fields)]
 struct Table {
     source: Spanned<String>,
+    name: Option<String>,
     version: Spanned<String>,
     #[serde(default)]
     values: Vec<Spanned<String>>,
@@ -66,6 +67,7 @@ impl Kind for Chart {
         let stated = stated(desired, facts)?;
         let question = ChartQuestion {
             source: source(desired, &table.source),
+            name: table.name.clone(),
             version: exact(&table.version)?,
             facts: nested(&stated),
             values: table.values.iter().map(|file| beside(desired, file)).collect(),

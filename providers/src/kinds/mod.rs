@@ -1,4 +1,5 @@
 //! The kinds of tasks: one file each, pure, and a line in the registry.
 
+pub mod chart;
 pub mod namespace;
 pub mod secret_copy;

@@ -47,7 +47,7 @@ impl<'a> Target<'a> {
     ///
     /// Whatever the server says against it.
     pub async fn create(&self, document: &Document) -> Result<Value, DriverError> {
-        let body = self.world.vault.fill(document).map_err(|missing| self.failed("creating", missing))?;
+        let body = self.filled(document, &Value::Null).await?;
         let call = Call::apply(&self.kind, &self.key.namespace, &self.key.name, self.manager, Apply::Gently, &body);
         let created = self.send(&call).await.map_err(|error| match error {
             conflict if conflict.is_conflict() => self.stale("creating", conflict),
@@ -73,7 +73,8 @@ impl<'a> Target<'a> {
         let mut seen = step.seen.clone();
         for _ in 0..ATTEMPTS {
             let Observation::Present { live, stamp, .. } = &seen else { break };
-            match self.update_once(document, live, &stamp.uid, &stamp.revision).await {
+            let body = self.filled(document, live).await?;
+            match self.update_once(body, live, &stamp.uid, &stamp.revision).await {
                 Err(error) if error.is_conflict() => seen = self.same_again(step, &diff).await?,
                 result => return result.map_err(|error| self.refused("updating", error)),
             }
@@ -81,16 +82,7 @@ impl<'a> Target<'a> {
         Err(self.stale("updating", ApiError::Transport("others keep writing to it".to_owned())))
     }
 
-    async fn update_once(
-        &self,
-        document: &Document,
-        live: &Value,
-        uid: &str,
-        revision: &str,
-    ) -> Result<Value, ApiError> {
-        let Some(mut body) = to_send(self.world, document, live) else {
-            return Err(ApiError::Transport("a secret value that it needs is not known to this run".to_owned()));
-        };
+    async fn update_once(&self, mut body: Value, live: &Value, uid: &str, revision: &str) -> Result<Value, ApiError> {
         let (namespace, name) = (&self.key.namespace, &self.key.name);
         let mut revision = revision.to_owned();
         if let Some(patch) = fields::migration_patch(live, self.manager) {
@@ -101,6 +93,16 @@ impl<'a> Target<'a> {
         body["metadata"]["uid"] = json!(uid);
         body["metadata"]["resourceVersion"] = json!(revision);
         self.send(&Call::apply(&self.kind, namespace, name, self.manager, Apply::Forced, &body)).await
+    }
+
+    /// The document as it is sent; secret values that came sealed from the cache are rendered afresh first.
+    async fn filled(&self, document: &Document, live: &Value) -> Result<Value, DriverError> {
+        if let Some(body) = to_send(self.world, document, live) {
+            return Ok(body);
+        }
+        self.world.charts.reveal().await?;
+        to_send(self.world, document, live)
+            .ok_or_else(|| self.failed("preparing", "a secret value in it can't be had again"))
     }
 
     /// Reads an object again that moved under our hands: what the plan showed must still be what happens.

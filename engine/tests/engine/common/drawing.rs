@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use cfrt_engine::change::Action;
+use cfrt_engine::event::{Because, Event, Outcome};
 use cfrt_engine::graph::{ResourceGraph, Vertex};
-use cfrt_engine::plan::Plan;
+use cfrt_engine::plan::{Plan, Step};
 
 use super::text;
 
@@ -35,11 +37,32 @@ pub(crate) fn order(graph: &ResourceGraph) -> String {
 
 /// The steps in order as `NAME ACTION`, each with its reason where it has one.
 pub(crate) fn planned(plan: &Plan) -> Vec<String> {
-    let line = |step: &cfrt_engine::plan::Step| {
+    let line = |step: &Step| {
         let line = format!("{} {:?}", text::name(&step.resource.id), step.change.action).to_lowercase();
         if step.change.reason.is_empty() { line } else { format!("{line}: {}", step.change.reason) }
     };
     plan.in_order().map(line).collect()
+}
+
+/// An event as `WORD NAME` and what there is to say of it.
+pub(crate) fn event(event: &Event) -> String {
+    match event {
+        Event::Started { resource, action, .. } => {
+            format!("started {} {}", text::name(resource), format!("{action:?}").to_lowercase())
+        }
+        Event::Revealed { resource, change } => {
+            format!("revealed {} {}", text::name(resource), format!("{:?}", change.action).to_lowercase())
+        }
+        Event::Waiting { resource, lacking, .. } => format!("waiting {}: {lacking}", text::name(resource)),
+        Event::Finished { resource, action, outcome, .. } => match outcome {
+            Outcome::Done if *action == Action::Keep => format!("kept {}", text::name(resource)),
+            Outcome::Done => format!("done {}", text::name(resource)),
+            Outcome::Unchanged => format!("kept {}", text::name(resource)),
+            Outcome::Failed(failure) => format!("failed {}: {}", text::name(resource), failure.causes.join(": ")),
+            Outcome::Skipped(Because::Needs(id)) => format!("skipped {} for {}", text::name(resource), text::name(id)),
+            Outcome::Skipped(Because::Stopped) => format!("skipped {} as stopped", text::name(resource)),
+        },
+    }
 }
 
 fn label(graph: &ResourceGraph, vertex: Vertex) -> String {

@@ -8,6 +8,8 @@
 //! crd(adoption)                another part of the thing crd
 //! ```
 
+use std::collections::BTreeMap;
+
 use cfrt_engine::compile::Expanded;
 use cfrt_engine::resource::{Address, Bracket, Document, Need, Part, Resource, ResourceId, Trigger, Want};
 use cfrt_engine::task::{Expansion, TaskId};
@@ -59,6 +61,8 @@ pub(crate) fn document(body: Value) -> Document {
 #[derive(Default)]
 struct Reader {
     tasks: Vec<Expanded>,
+    /// Where each resource stands: in which task, and at which place there.
+    places: BTreeMap<ResourceId, (usize, usize)>,
 }
 
 impl Reader {
@@ -93,6 +97,8 @@ impl Reader {
         let phase =
             |reader: &mut Self, names: &str| names.split_whitespace().map(|name| reader.declare(name)).collect();
         let phases = phases.split('|').map(|names| phase(self, names)).collect();
+        // Like a release's record, what is wanted of it is that it was closed well.
+        self.resource(&owner).want = Want::Present(document(json!({ "state": "closed" })));
         self.last().brackets.push(Bracket { owner, phases });
     }
 
@@ -102,7 +108,7 @@ impl Reader {
         let subject = self.declare(subject.trim());
         let needs: Vec<Need> = needs.split_whitespace().map(|need| self.need(need)).collect();
         let leader = Some(leader.trim()).filter(|leader| !leader.is_empty()).map(|leader| self.declare(leader));
-        let resource = resource(&mut self.tasks, &name(&subject));
+        let resource = self.resource(&subject);
         resource.needs.extend(needs);
         if let Some(leader) = leader {
             resource.trigger = Trigger::With(leader);
@@ -120,12 +126,18 @@ impl Reader {
         if let Some(missing) = name.strip_prefix('!') {
             return id(missing);
         }
-        let known = self.tasks.iter().flat_map(|task| &task.expansion.resources).any(|known| known.id == id(name));
-        if !known {
-            let task = self.tasks.last().expect("there is a task").id.clone();
-            self.last().resources.push(fresh(name, task));
+        if !self.places.contains_key(&id(name)) {
+            let task = self.tasks.last().expect("there is a task");
+            self.places.insert(id(name), (self.tasks.len() - 1, task.expansion.resources.len()));
+            let fresh = fresh(name, task.id.clone());
+            self.last().resources.push(fresh);
         }
         id(name)
+    }
+
+    fn resource(&mut self, id: &ResourceId) -> &mut Resource {
+        let (task, place) = self.places[id];
+        &mut self.tasks[task].expansion.resources[place]
     }
 
     fn last(&mut self) -> &mut Expansion {
@@ -133,7 +145,8 @@ impl Reader {
     }
 }
 
-fn fresh(name: &str, task: TaskId) -> Resource {
+/// A resource of a name as a text describes it.
+pub(crate) fn fresh(name: &str, task: TaskId) -> Resource {
     Resource {
         id: id(name),
         task,

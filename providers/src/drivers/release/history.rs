@@ -2,11 +2,10 @@
 
 use cfrt_engine::driver::{DriverError, Fault};
 use jiff::Timestamp;
-use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::helm::record::{self, Revision, Status, write};
+use crate::helm::record::{self, Revision, Status};
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube};
 use crate::kube::gvk::{Gvk, Resolved};
@@ -58,7 +57,7 @@ struct Metadata {
 
 #[derive(Deserialize)]
 struct Data {
-    release: Option<secrecy::SecretString>,
+    release: Option<String>,
 }
 
 impl Record {
@@ -72,8 +71,7 @@ impl Record {
 
     fn decode(&self) -> Result<Revision, DriverError> {
         let encoded = self.data.as_ref().and_then(|data| data.release.as_ref());
-        let encoded = encoded.map(ExposeSecret::expose_secret).unwrap_or_default();
-        record::decode(encoded).map_err(|error| {
+        record::decode(encoded.map(String::as_str).unwrap_or_default()).map_err(|error| {
             let hint = "helm can't read it either; delete that Secret if an older revision may count again";
             DriverError::new(format!("reading the release record {}", self.metadata.name), error).hint(hint)
         })
@@ -105,7 +103,10 @@ pub async fn read(kube: &Kube, release: &ReleaseName) -> Result<History, DriverE
     let now = reply.server_time.unwrap_or_else(|| Timestamp::now().as_second());
     Ok(History {
         newest: Some(newest.decode()?),
-        deployed: deployed.filter(|_| newest.label("status") != Status::Deployed.word()).map(Record::decode).transpose()?,
+        deployed: deployed
+            .filter(|_| newest.label("status") != Status::Deployed.word())
+            .map(Record::decode)
+            .transpose()?,
         age: touched.map_or(i64::MAX, |touched| now - touched),
     })
 }
@@ -117,7 +118,7 @@ pub async fn read(kube: &Kube, release: &ReleaseName) -> Result<History, DriverE
 /// Someone else has made that revision.
 pub async fn open(kube: &Kube, release: &ReleaseName, record: &Value) -> Result<String, DriverError> {
     let doing = || format!("opening a revision of release {}/{}", release.namespace, release.name);
-    let secret = write::secret(record, Timestamp::now()).map_err(|error| DriverError::new(doing(), error))?;
+    let secret = record::secret(record, Timestamp::now()).map_err(|error| DriverError::new(doing(), error))?;
     prune(kube, release).await?;
     let call = Call::create(&secrets(), &release.namespace, &secret);
     kube.send(&call).await.map_err(|error| match error {
@@ -141,14 +142,14 @@ pub async fn close(
     status: Status,
     description: &str,
 ) -> Result<(), DriverError> {
-    rewrite(kube, release, secret, |record| write::finished(record, status, description)).await?;
+    rewrite(kube, release, secret, |record| record::finished(record, status, description)).await?;
     if status != Status::Deployed {
         return Ok(());
     }
     let older = kube.send(&list(release, ",status%3Ddeployed").accept(METADATA)).await;
     let older: List = older.and_then(|reply| reply.json()).map_err(|error| unreadable(release, error))?;
     for record in older.items.unwrap_or_default().into_iter().filter(|record| record.metadata.name != secret) {
-        rewrite(kube, release, &record.metadata.name, write::superseded).await?;
+        rewrite(kube, release, &record.metadata.name, record::superseded).await?;
     }
     Ok(())
 }
@@ -163,10 +164,12 @@ async fn rewrite(
 ) -> Result<(), DriverError> {
     let doing = || format!("closing the release record {}/{name}", release.namespace);
     let path = secrets().path(&release.namespace, name);
-    let secret: Value = kube.send(&Call::get(path)).await.and_then(|reply| reply.json()).map_err(|error| refused(doing(), error))?;
+    let secret: Value =
+        kube.send(&Call::get(path)).await.and_then(|reply| reply.json()).map_err(|error| refused(doing(), error))?;
     let encoded = secret["data"]["release"].as_str().unwrap_or_default();
     let record = record::raw(encoded).map_err(|error| DriverError::new(doing(), error))?;
-    let secret = write::rewritten(secret, &change(record), Timestamp::now()).map_err(|error| DriverError::new(doing(), error))?;
+    let secret = record::rewritten(secret, &change(record), Timestamp::now())
+        .map_err(|error| DriverError::new(doing(), error))?;
     let call = Call::replace(&secrets(), &release.namespace, name, &secret);
     kube.send(&call).await.map(drop).map_err(|error| refused(doing(), error))
 }
@@ -187,7 +190,9 @@ async fn prune(kube: &Kube, release: &ReleaseName) -> Result<(), DriverError> {
         match kube.send(&call).await {
             Ok(_) => {}
             Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(refused(format!("removing the old release record {}", record.metadata.name), error)),
+            Err(error) => {
+                return Err(refused(format!("removing the old release record {}", record.metadata.name), error));
+            }
         }
     }
     Ok(())

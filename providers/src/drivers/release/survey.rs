@@ -1,29 +1,34 @@
 //! What must be known of a chart before its resources can be drawn: its rendering, and what its last revision holds.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use cfrt_engine::change::FieldChange;
 use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::resource::{Address, Document, Hole};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::history::{self, ABANDONED_AFTER, History, ReleaseName};
-use crate::helm::chart::ChartSource;
+use crate::helm::chart::{Chart, ChartSource};
 use crate::helm::hook::{HookEvent, HookFacts};
-use crate::helm::manifest::{Manifest, normalised_digest};
+use crate::helm::manifest::Manifest;
 use crate::helm::record::{Revision, Status};
-use crate::helm::render::{RenderRequest, Rendered, Rendering, render};
+use crate::helm::render::RenderRequest;
+use crate::helm::rendering::{Rendered, Rendering};
 use crate::helm::values;
+use crate::kube::difference::difference;
 use crate::kube::gvk::{Gvk, Resolved, address};
-use crate::world::World;
+use crate::world::{Access, World};
 
 /// A chart with its values, and the release that it is to become.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChartQuestion {
     /// Where the chart is: a folder, an archive, or an address that helm can pull from.
     pub source: String,
+    /// The chart's name in a repository that holds several.
+    pub name: Option<String>,
     /// Its exact version.
     pub version: String,
     /// What the file's facts say in the chart's own keys; the weakest layer of values.
@@ -96,6 +101,8 @@ pub struct Next {
     pub because: Option<String>,
     /// For how many seconds someone may still be at work on the last one.
     pub busy: Option<i64>,
+    /// When the release's first revision was made, as its records say it.
+    pub first_deployed: Option<String>,
 }
 
 /// Renders the chart and reads the release's records.
@@ -105,9 +112,10 @@ pub struct Next {
 /// A chart, values or a rendering that can't be had; records that can't be read.
 pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnswer, DriverError> {
     let release = ReleaseName { namespace: question.namespace.clone(), name: question.release.clone() };
-    let history = history::read(&world.kube, &release).await?;
+    let (history, chart) = futures::try_join!(history::read(&world.kube, &release), chart(world, question))?;
     let values = merged(question)?;
-    let rendering = rendering(world, question, &values, is_install(&history), false).await?;
+    let request = request(world, question, chart, values.clone(), is_install(&history));
+    let rendering = world.charts.render(request, world.access == Access::ReadWrite).await?;
     let next = next(world, &history, &rendering, &values);
     let places = Places::of(world, question, &rendering);
     let objects = places.items(&rendering.objects);
@@ -133,36 +141,33 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
 ///
 /// A values file that is missing or no YAML, and numbers that helm would change.
 pub fn merged(question: &ChartQuestion) -> Result<Value, DriverError> {
-    values::merged(&question.facts, &question.values, &question.set)
+    values::merged(&question.facts, &question.values, &question.set, "[chart.set]")
         .map_err(|error| DriverError::new("reading the chart's values", error))
 }
 
-/// The chart's rendering; from the cache unless it has to be fresh.
+/// The chart itself.
 ///
 /// # Errors
 ///
-/// No helm, no such chart, or templates that fail.
-pub async fn rendering(
-    world: &World,
-    question: &ChartQuestion,
-    values: &Value,
-    install: bool,
-    fresh: bool,
-) -> Result<Rendering, DriverError> {
-    let request = RenderRequest {
-        source: ChartSource::parse(&question.source),
-        version: question.version.clone(),
-        values: values.clone(),
+/// A source that is none, a chart that isn't there, or one of another version.
+pub async fn chart(world: &World, question: &ChartQuestion) -> Result<Chart, DriverError> {
+    let source = ChartSource::parse(&question.source, question.name.as_deref(), Path::new(""))
+        .map_err(|error| DriverError::new(format!("getting chart {}", question.source), error))?;
+    world.charts.chart(&source, &question.version).await
+}
+
+/// What helm is to render, and for which cluster.
+pub fn request(world: &World, question: &ChartQuestion, chart: Chart, values: Value, install: bool) -> RenderRequest {
+    RenderRequest {
+        chart,
+        values,
         release: question.release.clone(),
         namespace: question.namespace.clone(),
         is_upgrade: !install,
         kube_version: world.discovery.version.clone(),
-        api_versions: world.discovery.api_versions().clone(),
-        fresh,
-    };
-    render(&world.helm, &world.cache, &world.vault, &request)
-        .await
-        .map_err(|error| DriverError::new(format!("rendering chart {}", question.source), error))
+        api_versions: world.discovery.api_versions().iter().cloned().collect(),
+        fresh: false,
+    }
 }
 
 /// Whether helm would install: there is nothing, or nothing that counts any more.
@@ -172,12 +177,19 @@ fn is_install(history: &History) -> bool {
 
 fn next(world: &World, history: &History, rendering: &Rendering, values: &Value) -> Next {
     let Some(newest) = &history.newest else {
-        return Next { revision: 1, install: true, because: Some("first installation".to_owned()), busy: None };
+        return Next {
+            revision: 1,
+            install: true,
+            because: Some("first installation".to_owned()),
+            busy: None,
+            first_deployed: None,
+        };
     };
     let busy = (newest.status.is_pending() && history.age < ABANDONED_AFTER).then(|| ABANDONED_AFTER - history.age);
+    let first_deployed = newest.first_deployed.map(|at| at.to_string());
     let because = reason(world, newest, rendering, values);
     let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
-    Next { revision, install: is_install(history), because, busy }
+    Next { revision, install: is_install(history), because, busy, first_deployed }
 }
 
 /// Why the newest revision isn't enough.
@@ -187,37 +199,56 @@ fn reason(world: &World, newest: &Revision, rendering: &Rendering, values: &Valu
     }
     let chart = &rendering.chart;
     if (&newest.chart_name, &newest.chart_version) != (&chart.name, &chart.version) {
-        return Some(format!("chart {} {} becomes {} {}", newest.chart_name, newest.chart_version, chart.name, chart.version));
+        return Some(format!(
+            "chart {} {} becomes {} {}",
+            newest.chart_name, newest.chart_version, chart.name, chart.version
+        ));
     }
-    let moved = values::moved(&newest.config, values);
+    let moved = moved(&newest.config, values);
     if !moved.is_empty() {
         // Only where values moved, not what they say: helm lets secrets stand among them.
         return Some(format!("values changed: {}", moved.join(", ")));
     }
-    let same = normalised_digest(newest.manifest.expose_secret()) == rendering.digest && same_hooks(newest, rendering);
-    (!same && !same_objects(world, newest, rendering)).then(|| "the chart renders differently".to_owned())
+    (!same_objects(world, newest, rendering)).then(|| "the chart renders differently".to_owned())
 }
 
-fn same_hooks(newest: &Revision, rendering: &Rendering) -> bool {
-    let recorded: BTreeMap<_, _> =
-        newest.hooks.iter().map(|hook| (key_of(&hook.facts), normalised_digest(hook.manifest.expose_secret()))).collect();
-    let rendered: BTreeMap<_, _> =
-        rendering.hooks.iter().map(|hook| (key_of(&hook.facts), hook.digest.clone())).collect();
-    recorded == rendered
+/// The paths at which two sets of user values differ.
+fn moved(recorded: &Value, wanted: &Value) -> Vec<String> {
+    // Helm leaves empty values out of the record, and has only one sort of number.
+    let recorded = if recorded.is_null() { json!({}) } else { recorded.clone() };
+    let wrapped = |values| json!({ "values": as_recorded(values) });
+    let fields = difference(&wrapped(recorded), &wrapped(wanted.clone()));
+    let path = |field: FieldChange| field.path.trim_start_matches("values").trim_start_matches('.').to_owned();
+    fields.into_iter().map(path).collect()
 }
 
-fn key_of(facts: &HookFacts) -> (String, String, String) {
-    (facts.path.clone(), facts.kind.clone(), facts.name.clone())
+fn as_recorded(values: Value) -> Value {
+    match values {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if !number.is_i64() && !number.is_u64() && float.fract() == 0.0 && float.abs() < 1e15 => {
+                json!(float as i64)
+            }
+            Some(_) | None => Value::Number(number),
+        },
+        Value::Array(items) => items.into_iter().map(as_recorded).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, as_recorded(value))).collect(),
+        Value::Null | Value::Bool(_) | Value::String(_) => values,
+    }
 }
 
 /// Compares the documents themselves: the texts may differ in spelling, and in what each rendering makes anew.
 fn same_objects(world: &World, newest: &Revision, rendering: &Rendering) -> bool {
     let Ok(recorded) = Manifest::parse(newest.manifest.expose_secret()) else { return false };
     let texts = newest.hooks.iter().map(|hook| hook.manifest.expose_secret().to_owned()).collect::<Vec<_>>();
-    let hooks = texts.iter().filter_map(|text| Manifest::parse(&format!("---\n{text}\n")).ok()).flat_map(|text| text.hooks);
+    let hooks =
+        texts.iter().filter_map(|text| Manifest::parse(&format!("---\n{text}\n")).ok()).flat_map(|text| text.hooks);
     let recorded = recorded.objects.into_iter().map(|parsed| parsed.value).chain(hooks.map(|hook| hook.value));
     let mut recorded: BTreeMap<String, Value> = recorded.map(|value| (identity(&value), value)).collect();
-    let rendered = rendering.objects.iter().map(|object| &object.document).chain(rendering.hooks.iter().map(|hook| &hook.document));
+    let rendered = rendering
+        .objects
+        .iter()
+        .map(|object| object.document())
+        .chain(rendering.hooks.iter().map(|hook| hook.rendered.document()));
     for document in rendered {
         let Some(there) = recorded.remove(&identity(&document.body)) else { return false };
         if !same_document(world, document, there) {
@@ -231,7 +262,9 @@ fn same_document(world: &World, wanted: &Document, recorded: Value) -> bool {
     let is_secret = recorded["kind"] == "Secret" && recorded["apiVersion"] == "v1";
     let mut recorded = if is_secret { world.vault.seal_document(recorded).body } else { recorded };
     for (pointer, hole) in &wanted.holes {
-        let (Some(place), Some(rendered)) = (recorded.pointer_mut(pointer), wanted.body.pointer(pointer)) else { continue };
+        let (Some(place), Some(rendered)) = (recorded.pointer_mut(pointer), wanted.body.pointer(pointer)) else {
+            continue;
+        };
         match (hole, &place) {
             (Hole::Generated, _) => *place = rendered.clone(),
             (Hole::Secret, Value::String(text)) if !is_secret => *place = Value::String(world.vault.seal(text)),
@@ -256,7 +289,7 @@ struct Places<'a> {
 
 impl<'a> Places<'a> {
     fn of(world: &'a World, question: &'a ChartQuestion, rendering: &Rendering) -> Self {
-        let documents = rendering.crds.iter().chain(&rendering.objects).map(|rendered| &rendered.document.body);
+        let documents = rendering.crds.iter().chain(&rendering.objects).map(|rendered| &rendered.document().body);
         let definitions = documents.filter(|body| Gvk::of(body).is_some_and(|gvk| gvk.is_crd()));
         let brought = definitions.flat_map(Resolved::of_crd).map(|kind| (kind.gvk, kind.namespaced)).collect();
         Self { world, namespace: &question.namespace, brought }
@@ -271,7 +304,7 @@ impl<'a> Places<'a> {
     }
 
     fn items(&self, rendered: &[Rendered]) -> Vec<Item> {
-        rendered.iter().filter_map(|rendered| self.item(&rendered.document)).collect()
+        rendered.iter().filter_map(|rendered| self.item(rendered.document())).collect()
     }
 
     fn item(&self, document: &Document) -> Option<Item> {
@@ -289,7 +322,11 @@ impl<'a> Places<'a> {
             let hooks = rendering.hooks.iter().filter(|hook| hook.facts.events.contains(&event));
             let mut hooks: Vec<HookItem> = hooks
                 .filter_map(|hook| {
-                    Some(HookItem { item: self.item(&hook.document)?, facts: hook.facts.clone(), event: word })
+                    Some(HookItem {
+                        item: self.item(hook.rendered.document())?,
+                        facts: hook.facts.clone(),
+                        event: word,
+                    })
                 })
                 .collect();
             hooks.sort_by(|a, b| (a.facts.weight, &a.facts.name).cmp(&(b.facts.weight, &b.facts.name)));
@@ -306,10 +343,12 @@ fn removed(places: &Places<'_>, history: &History, objects: &[Item]) -> Result<V
     };
     let mut known: HashSet<_> = objects.iter().map(|item| identity(&item.address)).collect();
     let mut removed = Vec::new();
-    let revisions = history.newest.iter().chain(&history.deployed).filter(|revision| revision.status != Status::Uninstalled);
+    let revisions =
+        history.newest.iter().chain(&history.deployed).filter(|revision| revision.status != Status::Uninstalled);
     for revision in revisions {
         let manifest = Manifest::parse(revision.manifest.expose_secret()).map_err(|error| {
-            DriverError::new(format!("reading the manifest of revision {}", revision.revision), error).fault(Fault::World)
+            DriverError::new(format!("reading the manifest of revision {}", revision.revision), error)
+                .fault(Fault::World)
         })?;
         let addresses = manifest.objects.iter().filter_map(|parsed| places.address(&parsed.value));
         removed.extend(addresses.filter(|address| known.insert(identity(address))));

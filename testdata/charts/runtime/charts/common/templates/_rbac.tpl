@@ -1,6 +1,6 @@
 {{/*
 Policy rules from lines of the form "groups | resources | verbs", each a list with blanks between its items.
-The core group is written "core", anything after a fourth bar restricts to resource names.
+The core group is written "core". A fourth part restricts to resource names; one that is empty gives "resourceNames: null".
 */}}
 {{- define "common.rules" -}}
 {{- range . }}
@@ -15,7 +15,7 @@ The core group is written "core", anything after a fourth bar restricts to resou
   {{- end }}
   {{- if gt (len $parts) 3 }}
   resourceNames:
-  {{- range splitList " " (trim (index $parts 3)) }}
+  {{- range compact (splitList " " (trim (index $parts 3))) }}
   - {{ . | quote }}
   {{- end }}
   {{- end }}

@@ -1,0 +1,233 @@
+//! The shape of what programs read: each format's fields, in their order.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+/// What `cfrt plan --output json` prints.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "cfrt.plan/1")]
+pub(super) struct PlanOutput {
+    /// The format and its version; fields are added without a new version, never changed or taken away.
+    pub(super) format: PlanFormat,
+    /// What is worked on.
+    pub(super) target: TargetOutput,
+    /// The tasks in their order.
+    pub(super) tasks: Vec<TaskOutput>,
+    /// Every resource, in the order in which they would be worked on.
+    pub(super) steps: Vec<StepOutput>,
+    /// How many resources have each action.
+    pub(super) summary: PlanSummary,
+}
+
+/// What `cfrt apply --output json` prints.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "cfrt.apply/1")]
+pub(super) struct ApplyOutput {
+    /// The format and its version; fields are added without a new version, never changed or taken away.
+    pub(super) format: ApplyFormat,
+    /// What is worked on.
+    pub(super) target: TargetOutput,
+    /// The tasks in their order.
+    pub(super) tasks: Vec<TaskOutput>,
+    /// Every resource, in the order in which they were planned.
+    pub(super) steps: Vec<AppliedOutput>,
+    /// How it went.
+    pub(super) summary: ApplySummary,
+}
+
+/// The format of a plan.
+#[derive(Serialize, JsonSchema)]
+pub(super) enum PlanFormat {
+    /// The first version.
+    #[serde(rename = "cfrt.plan/1")]
+    V1,
+}
+
+/// The format of what came of an apply.
+#[derive(Serialize, JsonSchema)]
+pub(super) enum ApplyFormat {
+    /// The first version.
+    #[serde(rename = "cfrt.apply/1")]
+    V1,
+}
+
+/// What is worked on.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct TargetOutput {
+    /// The runtime's name.
+    pub(super) runtime: String,
+    /// The namespace that it lives in.
+    pub(super) namespace: String,
+    /// Its Helm release.
+    pub(super) release: String,
+    /// The kubeconfig context.
+    pub(super) context: String,
+    /// The API server's version.
+    pub(super) version: String,
+    /// The UID of the cluster's kube-system namespace; empty where we may not see it.
+    pub(super) uid: String,
+}
+
+/// A task.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct TaskOutput {
+    /// Its name.
+    pub(super) task: String,
+    /// How many resources it stands for.
+    pub(super) resources: usize,
+    /// What there is to know of it besides, as sentences.
+    pub(super) remarks: Vec<String>,
+}
+
+/// What happens to one resource.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct StepOutput {
+    /// The resource: `apps/v1/Deployment codefresh/app-proxy`.
+    pub(super) address: String,
+    /// Which part of it, where it is not the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) part: Option<String>,
+    /// The task that it belongs to.
+    pub(super) task: String,
+    /// What happens to it.
+    pub(super) action: ActionWord,
+    /// What must be there before it can be looked at; it is compared again just before its turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hidden_behind: Option<String>,
+    /// Why; empty where the action says it all.
+    pub(super) reason: String,
+    /// The fields that move.
+    pub(super) fields: Vec<FieldOutput>,
+}
+
+/// A field that moves.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct FieldOutput {
+    /// Where it is.
+    pub(super) path: String,
+    /// What is there now; missing where the field is absent, or secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) before: Option<Value>,
+    /// What will be there; missing where the field goes, or is secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) after: Option<Value>,
+    /// Whether its values are left out because they are secret.
+    pub(super) secret: bool,
+}
+
+/// What happened to one resource.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct AppliedOutput {
+    /// What was planned.
+    #[serde(flatten)]
+    pub(super) step: StepOutput,
+    /// How it ended.
+    pub(super) outcome: OutcomeWord,
+    /// What was being done and why it failed, outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) causes: Vec<String>,
+    /// What kind of trouble it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fault: Option<FaultWord>,
+    /// What can be done about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hint: Option<String>,
+    /// The failed resource because of which it was skipped; missing where the run was stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) needs: Option<String>,
+}
+
+/// How many resources have each action.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct PlanSummary {
+    /// How many are made.
+    pub(super) create: usize,
+    /// Of how many some fields are written.
+    pub(super) update: usize,
+    /// How many are deleted and made again.
+    pub(super) replace: usize,
+    /// How many are deleted.
+    pub(super) delete: usize,
+    /// Of how many only the ownership of their fields moves.
+    pub(super) migrate: usize,
+    /// How many would have to change but may not.
+    pub(super) refuse: usize,
+    /// How many are as they should be.
+    pub(super) keep: usize,
+    /// How many of those to create can't be looked at yet.
+    pub(super) hidden: usize,
+}
+
+/// How an apply went.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ApplySummary {
+    /// How many steps were carried out.
+    pub(super) applied: usize,
+    /// How many steps there were to carry out.
+    pub(super) of: usize,
+    /// How many resources were as they should be.
+    pub(super) unchanged: usize,
+    /// How many steps failed.
+    pub(super) failed: usize,
+    /// How many steps were not started.
+    pub(super) skipped: usize,
+    /// Whether the user stopped it.
+    pub(super) interrupted: bool,
+    /// The exit code.
+    pub(super) exit: u8,
+}
+
+/// What happens to a resource.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ActionWord {
+    /// It is as it should be.
+    Keep,
+    /// Only who owns its fields changes.
+    Migrate,
+    /// It is made.
+    Create,
+    /// Some of its fields are written.
+    Update,
+    /// It is deleted and made again.
+    Replace,
+    /// It is deleted.
+    Delete,
+    /// It would have to change but may not.
+    Refuse,
+}
+
+/// How a step ended.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OutcomeWord {
+    /// It was carried out.
+    Done,
+    /// Nothing was to be done.
+    Unchanged,
+    /// It failed.
+    Failed,
+    /// It was not started.
+    Skipped,
+    /// The run ended before its turn came.
+    NotReached,
+}
+
+/// What kind of trouble it was.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FaultWord {
+    /// The world did not do what it was asked to.
+    World,
+    /// We are not allowed to.
+    Forbidden,
+    /// Someone else is at work there.
+    Locked,
+    /// The world is not what the plan was made for.
+    Stale,
+    /// It took longer than we wait.
+    TimedOut,
+    /// A rule forbids it.
+    Refused,
+}

@@ -1,0 +1,168 @@
+//! The binary as scripts and people meet it, as far as it goes without a cluster.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// What a run printed and how it ended, in one text.
+fn cfrt(folder: &Path, arguments: &[&str]) -> String {
+    let run = Command::new(env!("CARGO_BIN_EXE_cfrt")).args(arguments).current_dir(folder).env_clear().output();
+    let Output { status, stdout, stderr } = run.expect("the binary was built");
+    let text = |bytes| String::from_utf8(bytes).expect("cfrt prints text");
+    format!("{}{}[{}]", text(stdout), text(stderr), status.code().expect("it was not killed"))
+}
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).expect("the folder can be written");
+    }
+    folder
+}
+
+fn plan_of(text: &str) -> String {
+    let folder = folder(&[("prod.toml", text)]);
+    cfrt(folder.path(), &["plan", "prod.toml"])
+}
+
+#[test]
+fn without_arguments_it_says_what_there_is() {
+    let text = cfrt(Path::new("."), &[]);
+    assert!(text.contains("plan    Show what would change; reads only\n"), "{text}");
+    assert!(text.ends_with("[64]"), "{text}");
+}
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    for command in ["plan", "apply", "schema"] {
+        let text = cfrt(Path::new("."), &["help", command]);
+        assert!(text.contains(&format!("Usage: cfrt {command}")) && text.contains("Example:\n  cfrt "), "{text}");
+        assert!(text.ends_with("[0]"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+}
+
+#[test]
+fn the_exit_codes_are_listed() {
+    let text = cfrt(Path::new("."), &["help", "exit-codes"]);
+    let codes: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
+    assert_eq!(codes, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "64", "130"]);
+}
+
+#[test]
+fn a_wrong_command_line_is_usage() {
+    for arguments in [&["plna"][..], &["plan"], &["plan", "a.toml", "--yes"], &["help", "plna"], &["schema", "x"]] {
+        let text = cfrt(Path::new("."), arguments);
+        assert!(text.starts_with("error: ") && text.ends_with("[64]"), "{arguments:?}: {text}");
+    }
+    assert!(cfrt(Path::new("."), &["plna"]).contains("a similar subcommand exists: 'plan'"));
+}
+
+#[test]
+fn the_version_is_printed() {
+    assert_eq!(cfrt(Path::new("."), &["--version"]), format!("cfrt {}\n[0]", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_schemas_are_printed() {
+    for (name, format) in [("plan", "cfrt.plan/1"), ("apply", "cfrt.apply/1")] {
+        let text = cfrt(Path::new("."), &["schema", name]);
+        let schema = text.strip_suffix("[0]").expect("it ends well");
+        let schema: serde_json::Value = serde_json::from_str(schema).expect("a schema is JSON");
+        assert_eq!(schema["title"], format);
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let expected = "\
+error: reading prod.toml
+  caused by: No such file or directory (os error 2)
+hint: `cfrt plan FILE` takes the path of a TOML file
+[64]";
+    for command in ["plan", "apply"] {
+        assert_eq!(cfrt(folder(&[]).path(), &[command, "prod.toml"]), expected);
+    }
+}
+
+#[test]
+fn broken_toml_is_shown_where_it_breaks() {
+    let expected = "\
+error: unclosed table, expected `]`
+ --> prod.toml:2:9
+  |
+2 | [runtime
+  |         ^
+[64]";
+    assert_eq!(plan_of("schema = 1\n[runtime\n"), expected);
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_the_one_that_was_meant() {
+    let expected = "\
+error: unknown key `nmespace` in [runtime]
+ --> prod.toml:4:1
+  |
+4 | nmespace = 'codefresh'
+  | ^^^^^^^^ did you mean `namespace`?
+[64]";
+    assert_eq!(plan_of("schema = 1\n[runtime]\nname = 'codefresh'\nnmespace = 'codefresh'\n"), expected);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = plan_of("schema = 1\n[cluster]\nuid = 7\n[runtme]\n");
+    let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
+    let expected = [
+        "error: the file does not say which runtime it is about",
+        "error: in [cluster]: invalid type: integer `7`, expected a string",
+        "error: unknown table `runtme`",
+    ];
+    assert_eq!(errors, expected);
+}
+
+#[test]
+fn a_missing_base_is_shown_where_it_is_named() {
+    let expected = "\
+error: cannot read base.toml: No such file or directory (os error 2)
+ --> prod.toml:2:12
+  |
+2 | extends = ['base.toml']
+  |            ^^^^^^^^^^^
+[64]";
+    assert_eq!(plan_of("schema = 1\nextends = ['base.toml']\n"), expected);
+}
+
+#[test]
+fn a_mistake_in_a_base_is_shown_in_the_base() {
+    let folder = folder(&[("base.toml", "schema = 2\n"), ("prod.toml", "extends = ['base.toml']\n")]);
+    let text = cfrt(folder.path(), &["plan", "prod.toml"]);
+    assert!(text.contains(" --> base.toml:1:10\n"), "{text}");
+}
+
+#[test]
+fn colour_is_for_terminals_and_for_who_asks_for_it() {
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cfrt"));
+        command.args(["plan", "missing.toml"]).env_clear().envs(variables.iter().copied());
+        command.output().expect("the binary was built").stderr.contains(&0x1b)
+    };
+    assert!(!run(&[]));
+    assert!(run(&[("CLICOLOR_FORCE", "1")]));
+    assert!(!run(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_closed_pipe_is_no_trouble_and_a_full_disk_is() {
+    let into = |path: &str| {
+        let shell = format!("{} schema plan {path}", env!("CARGO_BIN_EXE_cfrt"));
+        Command::new("sh").args(["-c", &shell]).output().expect("there is a shell")
+    };
+    let closed = into("| true; exit 0");
+    assert!(closed.stderr.is_empty(), "{closed:?}");
+    let full = into("> /dev/full");
+    assert_eq!(full.status.code(), Some(1), "{full:?}");
+}

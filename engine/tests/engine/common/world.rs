@@ -1,0 +1,130 @@
+//! A map behind a mutex, and a log of what was done to it, in order.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// The world: things by name.
+pub(crate) struct MapWorld {
+    state: Mutex<State>,
+    moved: Notify,
+    began: Instant,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) things: BTreeMap<String, Thing>,
+    /// What was done, each with the second in which it was.
+    pub(crate) log: Vec<(u64, String)>,
+    /// How many writes are under way, and how many were at most.
+    pub(crate) writing: usize,
+    pub(crate) most_writing: usize,
+    /// What was written although it should have waited.
+    pub(crate) broken: Vec<String>,
+    revision: u64,
+}
+
+/// One thing of the world.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Thing {
+    pub(crate) body: Value,
+    pub(crate) revision: u64,
+    /// How many seconds it was followed since it was written: things settle while they are watched.
+    pub(crate) followed: u64,
+}
+
+/// A write that is under way; one that is dropped before its end was cut off, which the log says.
+pub(crate) struct Write<'a> {
+    world: &'a MapWorld,
+    name: String,
+    counted: bool,
+    ended: bool,
+}
+
+impl MapWorld {
+    pub(crate) fn new() -> Self {
+        Self { state: Mutex::default(), moved: Notify::new(), began: Instant::now() }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no test panics while it holds the world")
+    }
+
+    /// Puts a thing there as if it had been there for long.
+    pub(crate) fn put(&self, name: &str, body: Value) {
+        self.state().put(name, body, 1_000);
+    }
+
+    pub(crate) fn log(&self, line: impl Into<String>) {
+        let second = (Instant::now() - self.began).as_secs();
+        self.state().log.push((second, line.into()));
+        self.moved.notify_waiters();
+    }
+
+    /// The log's lines that begin with one of some words.
+    pub(crate) fn lines(&self, words: &[&str]) -> Vec<String> {
+        let lines: Vec<String> = self.state().log.iter().map(|(_, line)| line.clone()).collect();
+        lines.into_iter().filter(|line| line.split(' ').next().is_some_and(|word| words.contains(&word))).collect()
+    }
+
+    /// The second in which a line was logged.
+    pub(crate) fn second_of(&self, wanted: &str) -> u64 {
+        let state = self.state();
+        let found = state.log.iter().find(|(_, line)| line == wanted);
+        found.map(|(second, _)| *second).expect("the log has the line")
+    }
+
+    /// Waits until the log has a line.
+    pub(crate) async fn until(&self, wanted: &str) {
+        loop {
+            let moved = self.moved.notified();
+            if self.state().log.iter().any(|(_, line)| line == wanted) {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// Begins a write that the log names so.
+    pub(crate) fn write(&self, name: String) -> Write<'_> {
+        let mut state = self.state();
+        state.writing += 1;
+        state.most_writing = state.most_writing.max(state.writing);
+        drop(state);
+        self.log(name.clone());
+        Write { world: self, name, counted: true, ended: false }
+    }
+
+    /// Begins a write that doesn't count among those that may be under way at once.
+    pub(crate) fn uncounted(&self, name: String) -> Write<'_> {
+        self.log(name.clone());
+        Write { world: self, name, counted: false, ended: false }
+    }
+}
+
+impl State {
+    pub(crate) fn put(&mut self, name: &str, body: Value, followed: u64) {
+        self.revision += 1;
+        self.things.insert(name.to_owned(), Thing { body, revision: self.revision, followed });
+    }
+}
+
+impl Write<'_> {
+    pub(crate) fn end(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        if self.counted {
+            self.world.state().writing -= 1;
+        }
+        if !self.ended {
+            self.world.log(format!("cut {}", self.name));
+        }
+    }
+}
