@@ -455,3 +455,15 @@ proptest! {
         fields::migration_patch(&live, "helm");
     }
 }
+
+#[test]
+fn a_document_as_deep_as_parsers_read_is_compared() {
+    let text = format!("{}1{}", r#"{"a":"#.repeat(126), "}".repeat(126));
+    let deep: Value = serde_json::from_str(&text).unwrap();
+    assert!(serde_json::from_str::<Value>(&format!("[[{text}]]")).is_err(), "parsers read no deeper");
+    let body = json!({"spec": deep});
+    assert_eq!(drawn(CUSTOM, &body, &body, &own_fields(&body)), [""; 0]);
+    let changed: Value = serde_json::from_str(&text.replace('1', "2")).unwrap();
+    assert_eq!(drawn(CUSTOM, &json!({"spec": changed}), &body, &json!({"f:spec": {}})).len(), 1);
+    assert_eq!(crate::kube::difference::difference(&changed, &deep).len(), 1);
+}
