@@ -41,7 +41,9 @@ pub(crate) fn of_fault(fault: Fault, known: &str) -> Option<String> {
 
 fn of_graph(error: &GraphError) -> &'static str {
     match error {
-        GraphError::OpensTwo(..) | GraphError::Shared(..) => "a thing is in one bracket at most; this is a fault of cfrt",
+        GraphError::OpensTwo(..) | GraphError::Shared(..) => {
+            "a thing is in one bracket at most; this is a fault of cfrt"
+        }
         GraphError::Twice(..) => "take one of the two away: a thing can have one owner only",
         GraphError::Missing(..) => "add what is needed, or take away what needs it",
         GraphError::Circle(..) => "take one of these needs away, so that one of them can be first",

@@ -10,7 +10,7 @@ use cfrt_engine::report::Report;
 use cfrt_engine::resource::ResourceId;
 
 use crate::hints;
-use crate::render::clean::clean_lines;
+use crate::render::clean::{clean_lines, without_numbers};
 use crate::render::mistakes;
 use crate::render::words::{ERROR, HINT, name, paint, plural};
 use crate::trouble::Trouble;
@@ -67,7 +67,7 @@ fn block(causes: &[String], advice: Option<&str>) -> String {
     let error = paint(ERROR, "error");
     for (number, cause) in causes.iter().enumerate() {
         let head = if number == 0 { format!("{error}: ") } else { "  caused by: ".to_owned() };
-        paragraph(&mut text, &head, cause);
+        paragraph(&mut text, &head, &without_numbers(cause));
     }
     text + &advice.map(hint).unwrap_or_default()
 }
