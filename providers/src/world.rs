@@ -6,7 +6,7 @@ use std::{env, fmt};
 
 use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::facts::Cluster;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use crate::drivers::release::charts::Charts;
 use crate::helm::binary::Search;
@@ -105,7 +105,7 @@ async fn configuration(cluster: &Cluster) -> Result<(Config, Option<String>), Dr
             let hint = "set KUBECONFIG to a kubeconfig file";
             return incluster
                 .map(|config| (config, None))
-                .ok_or_else(|| DriverError::new("finding the cluster", words(&error)).hint(hint));
+                .ok_or_else(|| DriverError::new("finding the cluster", unreadable(&error)).hint(hint));
         }
     };
     let context = cluster.context.clone().or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
@@ -124,6 +124,16 @@ async fn configuration(cluster: &Cluster) -> Result<(Config, Option<String>), Dr
     let config =
         config.map_err(|error| DriverError::new(format!("reading kubeconfig context {context}"), words(&error)))?;
     Ok((config, Some(context)))
+}
+
+/// A parser's error shows the lines around it, and in a kubeconfig those hold tokens.
+fn unreadable(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(_) => {
+            "the kubeconfig is not what kubectl writes; `kubectl config view` says where".to_owned()
+        }
+        other => words(other),
+    }
 }
 
 /// Sends the first request, and falls back to HTTP/1.1 where the server, or a proxy before it, knows nothing newer.

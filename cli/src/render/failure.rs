@@ -10,7 +10,7 @@ use cfrt_engine::report::Report;
 use cfrt_engine::resource::ResourceId;
 
 use crate::hints;
-use crate::render::clean::clean_lines;
+use crate::render::clean::{clean_lines, without_numbers};
 use crate::render::mistakes;
 use crate::render::words::{ERROR, HINT, name, paint, plural};
 use crate::trouble::Trouble;
@@ -68,7 +68,8 @@ fn block(causes: &[String], advice: Option<&str>) -> String {
     let mut said = "";
     for cause in causes {
         // Some causes begin with all that was said before them.
-        paragraph(&mut text, &head, cause.strip_prefix(said).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(cause));
+        let rest = cause.strip_prefix(said).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(cause);
+        paragraph(&mut text, &head, &without_numbers(rest));
         (head, said) = ("  caused by: ".to_owned(), cause);
     }
     text + &advice.map(hint).unwrap_or_default()

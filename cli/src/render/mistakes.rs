@@ -1,5 +1,7 @@
 //! Mistakes in the desired state to text: what, in which file, the line, and a caret under the place.
 
+use std::borrow::Cow;
+
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use cfrt_engine::source::{Mistake, Mistakes, Source, Sources, Span};
 
@@ -8,6 +10,9 @@ use crate::render::clean::{clean, defused};
 /// The longest line of a file that is shown whole; of a longer one, what is around the place.
 const WIDTH: usize = 100;
 
+/// How many characters are said about one place.
+const MOST_WORDS: usize = 300;
+
 /// All mistakes, one block for each.
 pub(crate) fn text(sources: &Sources, mistakes: &Mistakes) -> String {
     let blocks: Vec<String> = mistakes.0.iter().map(|mistake| one(sources, mistake)).collect();
@@ -15,7 +20,7 @@ pub(crate) fn text(sources: &Sources, mistakes: &Mistakes) -> String {
 }
 
 fn one(sources: &Sources, mistake: &Mistake) -> String {
-    let title = Level::ERROR.primary_title(clean(&mistake.what));
+    let title = Level::ERROR.primary_title(words(&mistake.what));
     let mut text =
         Renderer::styled().term_width(WIDTH).render(&[with_places(sources, mistake, Group::with_title(title))]);
     text.push('\n');
@@ -27,6 +32,7 @@ fn with_places<'a>(sources: &'a Sources, mistake: &'a Mistake, group: Group<'a>)
     let Some((source, range)) = sources.locate(&mistake.at) else { return group };
     let here = annotation(AnnotationKind::Primary, source, &range, &mistake.label);
     let beside = mistake.beside.as_ref().and_then(|(at, words)| Some((sources.locate(at)?, words)));
+    let excerpt = |source| excerpt(sources, mistake, source);
     match beside {
         None => group.element(excerpt(source).annotation(here)),
         Some(((other, range), words)) => {
@@ -40,14 +46,39 @@ fn with_places<'a>(sources: &'a Sources, mistake: &'a Mistake, group: Group<'a>)
     }
 }
 
-fn excerpt(source: &Source) -> Snippet<'_, Annotation<'_>> {
-    Snippet::source(defused(&source.text)).path(clean(&source.path.to_string_lossy()).into_owned())
+fn excerpt<'a>(sources: &Sources, mistake: &Mistake, source: &'a Source) -> Snippet<'a, Annotation<'a>> {
+    let mut text = defused(&source.text);
+    for (hidden, range) in mistake.hidden.iter().filter_map(|hidden| sources.locate(hidden)) {
+        if hidden == source {
+            text = starred(&text, &boundaries(source, &range)).into();
+        }
+    }
+    Snippet::source(text).path(clean(&source.path.to_string_lossy()).into_owned())
+}
+
+/// The text with a star for each byte of a range, so that offsets still hold.
+fn starred(text: &str, range: &Span) -> String {
+    let stars = text[range.clone()].bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' });
+    let (before, behind) = (&text[..range.start], &text[range.end..]);
+    [before, &stars.collect::<String>(), behind].concat()
 }
 
 fn annotation<'a>(kind: AnnotationKind, source: &Source, range: &Span, label: &'a str) -> Annotation<'a> {
-    let (start, end) = (source.text.floor_char_boundary(range.start), source.text.ceil_char_boundary(range.end));
-    let annotation = kind.span(start..end);
-    if label.is_empty() { annotation } else { annotation.label(clean(label)) }
+    let annotation = kind.span(boundaries(source, range));
+    if label.is_empty() { annotation } else { annotation.label(words(label)) }
+}
+
+fn boundaries(source: &Source, range: &Span) -> Span {
+    let start = source.text.floor_char_boundary(range.start);
+    start..source.text.ceil_char_boundary(range.end).max(start)
+}
+
+/// What is said of a place; a name in it can be as long as the file.
+fn words(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MOST_WORDS) {
+        Some((end, _)) => format!("{}…", clean(&text[..end])).into(),
+        None => clean(text),
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +182,19 @@ error: contradiction
             !text.contains(|character: char| character != '\n' && super::super::clean::is_hostile(character)),
             "{text:?}"
         );
+    }
+
+    #[test]
+    fn a_secret_that_stands_in_the_file_is_not_shown() {
+        let mistake = Mistake::new(0..5, "a token").beside(15..16, "and this").hiding([9..13, 19..22]);
+        let text = shown(&[("a.toml", "token = 'söß'\nk = 'key'\n")], vec![mistake]);
+        assert!(text.contains("1 | token = '****'\n") && !text.contains("key"), "{text}");
+    }
+
+    #[test]
+    fn a_name_without_end_is_cut() {
+        let text = shown(&[("a.toml", "a = 1")], vec![Mistake::new(0..1, "k".repeat(9000))]);
+        assert!(text.len() < 600 && text.contains("k…\n"), "{text}");
     }
 
     #[test]
