@@ -15,6 +15,7 @@ use super::hook::HookFacts;
 use super::manifest::normalised_digest;
 use super::record::RecordedHook;
 use super::scan::Volatile;
+use crate::kube::gvk::Gvk;
 use crate::vault::hexadecimal;
 
 /// A chart as a rendering names it.
@@ -44,6 +45,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The kind that it says it is.
+    pub fn gvk(&self) -> Gvk {
+        Gvk::new(&self.api_version, &self.kind)
+    }
+
     pub(crate) fn of(object: &Value) -> Self {
         let text = |pointer| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         Self {

@@ -60,6 +60,8 @@ pub struct ChartAnswer {
     pub crds: Vec<Item>,
     /// The release's objects.
     pub objects: Vec<Item>,
+    /// Those of them that define kinds of others of them, which the server doesn't know yet.
+    pub definitions: Vec<Address>,
     /// The hooks that run before the objects and those that run after them, each in its order.
     pub hooks: [Vec<HookItem>; 2],
     /// What an earlier revision made and this one doesn't have.
@@ -130,6 +132,7 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
         rendering: rendering.digest.clone(),
         crds: places.items(&rendering.crds),
         hooks: places.hooks(&rendering, next.install),
+        definitions: places.definitions(&rendering.objects),
         objects,
         removed,
         remarks: remarks(&rendering),
@@ -310,6 +313,17 @@ impl<'a> Places<'a> {
         let namespaced = known.or_else(|| self.brought.get(&gvk).copied());
         let says = document["metadata"]["namespace"].is_string();
         address(document, namespaced.unwrap_or(says), self.namespace)
+    }
+
+    /// The definitions among objects that others of these objects can't do without.
+    fn definitions(&self, rendered: &[Rendered]) -> Vec<Address> {
+        let unknown = |gvk: &Gvk| self.world.discovery.resolve(gvk).is_none();
+        let used: HashSet<Gvk> = rendered.iter().map(|object| object.identity.gvk()).filter(unknown).collect();
+        let definitions = rendered.iter().filter(|object| object.identity.gvk().is_crd());
+        let brings =
+            |object: &&Rendered| Resolved::of_crd(&object.document().body).iter().any(|kind| used.contains(&kind.gvk));
+        let needed = if used.is_empty() { Vec::new() } else { definitions.filter(brings).collect() };
+        needed.into_iter().filter_map(|object| self.address(&object.document().body)).collect()
     }
 
     fn items(&self, rendered: &[Rendered]) -> Vec<Item> {
