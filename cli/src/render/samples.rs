@@ -103,7 +103,11 @@ pub(crate) fn about(tasks: &[(&'static str, &[&str])]) -> About {
     };
     About {
         facts: sample_facts(),
-        target: Target { context: "prod-us-east".to_owned(), uid: "1f0c5d2a-77aa-4a3c-9d3e-000000000000".to_owned() },
+        target: Target {
+            context: "prod-us-east".to_owned(),
+            uid: "1f0c5d2a-77aa-4a3c-9d3e-000000000000".to_owned(),
+            version: "v1.34.4".to_owned(),
+        },
         tasks: tasks.iter().map(note).collect(),
         requests: 19,
         took: Duration::from_millis(71),

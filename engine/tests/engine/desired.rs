@@ -80,6 +80,15 @@ fn the_names_of_tables_come_in_alphabetical_order() {
 }
 
 #[test]
+fn the_name_of_a_value_is_where_it_was_written_last() {
+    let sources = sources(&["schema = 1\nacess = 1", "acess = 2"]);
+    let desired = parse(&sources).expect("both are right");
+    let (_, place) = desired.names().next().expect("it is there");
+    let (source, _) = sources.locate(&place).expect("it has a place");
+    assert_eq!(source.path.to_str(), Some("1.toml"));
+}
+
+#[test]
 fn a_table_that_is_not_there_is_none() {
     let sources = sources(&["schema = 1"]);
     assert!(parse(&sources).expect("it is right").table::<Access>("access").expect("nothing is wrong").is_none());

@@ -90,7 +90,8 @@ impl Sealing<'_> {
     fn draft(&mut self, source: String, value: Value) -> Draft {
         let value = as_stored(value);
         let second = self.second.as_ref();
-        let generated = second.map_or_else(Vec::new, |second| second.differing(&mut self.turns, &source, &value));
+        let generated =
+            second.and_then(|second| second.differing(&mut self.turns, &source, &value)).unwrap_or_default();
         let document = if is_secret(&value) {
             self.vault.seal_document(value)
         } else {
@@ -117,7 +118,8 @@ fn is_secret(value: &Value) -> bool {
     value["kind"] == "Secret" && value["apiVersion"] == "v1"
 }
 
-fn as_stored(mut value: Value) -> Value {
+/// Gives an object as the server stores it, as far as two spellings of one Secret go.
+pub(crate) fn as_stored(mut value: Value) -> Value {
     if is_secret(&value) {
         put_string_data_into_data(&mut value);
     }

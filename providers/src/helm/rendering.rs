@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::OnceLock;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use cfrt_engine::resource::{Document, Hole, Pointer};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::hook::HookFacts;
+use super::record::RecordedHook;
 use super::scan::Volatile;
 use crate::vault::hexadecimal;
 
@@ -69,10 +70,11 @@ pub struct Rendered {
     packed: Option<Packed>,
 }
 
-/// A document as the cache holds it.
+/// A document as the cache holds it: a part of a file whose keyed digest was right.
 #[derive(Clone)]
 pub(crate) struct Packed {
-    pub(crate) body: Box<RawValue>,
+    pub(crate) file: Arc<[u8]>,
+    pub(crate) body: Range<usize>,
     pub(crate) holes: BTreeMap<Pointer, Hole>,
 }
 
@@ -91,8 +93,9 @@ impl Rendered {
     /// Gives the document.
     pub fn document(&self) -> &Document {
         self.document.get_or_init(|| {
-            let Packed { body, holes } = self.packed.clone().expect("made with a document, or with a packed one");
-            let body = serde_json::from_str(body.get()).expect("its keyed digest was right, so that we packed it");
+            let Packed { file, body, holes } = self.packed.clone().expect("made with a document, or with a packed one");
+            let body =
+                serde_json::from_slice(&file[body]).expect("the file's keyed digest was right, so that we wrote it");
             Document { body, holes }
         })
     }
@@ -120,6 +123,13 @@ pub struct Hook {
     pub rendered: Rendered,
     /// Its exact text, for the release record; absent in a rendering from the cache.
     pub manifest: Option<SecretString>,
+}
+
+impl Hook {
+    /// Gives the hook as the release record keeps it; `None` in a rendering from the cache.
+    pub fn recorded(&self) -> Option<RecordedHook> {
+        Some(RecordedHook { facts: self.facts.clone(), manifest: self.manifest.clone()? })
+    }
 }
 
 /// What a chart renders to with certain values for a certain cluster.
@@ -188,8 +198,8 @@ mod tests {
     fn a_packed_document_is_the_same_when_it_is_asked_for() {
         let whole = rendered(json!({"kind": "A", "x": [1, "b"]}), &["/x/1"]);
         let document = whole.document().clone();
-        let body = RawValue::from_string(document.body.to_string()).unwrap();
-        let packed = Packed { body, holes: document.holes };
+        let text = format!("before{}", document.body);
+        let packed = Packed { body: 6..text.len(), file: text.into_bytes().into(), holes: document.holes };
         assert_eq!(Rendered::packed(whole.source.clone(), whole.identity.clone(), whole.digest.clone(), packed), whole);
     }
 }

@@ -10,7 +10,7 @@ use super::yaml::{self, Twice, YamlFault};
 
 const LARGEST_FILE: u64 = 16 << 20;
 /// From here on helm's numbers, which are floats, print with an exponent.
-const FIRST_LARGE: f64 = 1e6;
+pub(crate) const FIRST_LARGE: f64 = 1e6;
 
 /// Why values can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +138,8 @@ fn check(values: &Value, origin: &str) -> Result<(), ValuesError> {
     Ok(())
 }
 
-fn below(path: &str, key: &str) -> String {
+/// The path of a member.
+pub(crate) fn below(path: &str, key: &str) -> String {
     let key = if key.contains('.') { format!("\"{key}\"") } else { key.to_owned() };
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
@@ -160,7 +161,7 @@ mod tests {
             path
         };
         let files: Vec<PathBuf> = texts.iter().enumerate().map(file).collect();
-        merged(&files, set, "[chart.set]")
+        merged(&json!({}), &files, set, "[chart.set]")
     }
 
     fn refusal(texts: &[&str], set: &Value) -> String {
@@ -197,7 +198,7 @@ mod tests {
         }
         let bad = refusal(&["a: 1\nb: 2\na: 3\n"], &json!({}));
         assert!(bad.starts_with("0.yaml:3:1: duplicate mapping key"), "{bad}");
-        let absent = merged(&["/nowhere/values.yaml".into()], &json!({}), "").unwrap_err();
+        let absent = merged(&json!({}), &["/nowhere/values.yaml".into()], &json!({}), "").unwrap_err();
         assert_eq!(absent.to_string(), "reading values file /nowhere/values.yaml");
     }
 

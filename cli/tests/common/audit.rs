@@ -1,0 +1,132 @@
+//! What the API server says that was asked of it.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+
+use serde_json::Value;
+
+use super::process::until;
+use super::scenario::Scenario;
+use super::tools;
+
+/// A place in the audit log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark(u64);
+
+/// One request, as the audit log has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Event(pub(crate) Value);
+
+/// The present end of the log.
+pub(crate) fn mark() -> Mark {
+    Mark(std::fs::metadata(tools::audit_log()).expect("there is an audit log").len())
+}
+
+/// What `cfrt` has asked for since a mark that belongs to a scenario, in the order in which it was answered.
+pub(crate) fn since(mark: Mark, scenario: &Scenario) -> Vec<Event> {
+    let marker = scenario.unique("marker");
+    let path = format!("/api/v1/namespaces/{}/configmaps/{marker}", scenario.namespace);
+    until("the audit log is up to date", || {
+        // Asked for each time: what was answered before this request was written before it.
+        let _absent = scenario.kubectl(&["get", "--raw", &path]);
+        let events = read(mark);
+        events.iter().any(|event| event.uri().contains(&marker)).then_some(events)
+    })
+    .into_iter()
+    .filter(|event| event.is_ours() && scenario.owns(event))
+    .collect()
+}
+
+/// Those that write.
+pub(crate) fn mutating(events: &[Event]) -> Vec<&Event> {
+    events.iter().filter(|event| event.mutates()).collect()
+}
+
+fn read(mark: Mark) -> Vec<Event> {
+    let mut log = File::open(tools::audit_log()).expect("the audit log can be read");
+    let _place = log.seek(SeekFrom::Start(mark.0)).expect("the audit log can be read");
+    let mut text = Vec::new();
+    let _size = log.read_to_end(&mut text).expect("the audit log can be read");
+    // A last line without its end is still being written, and no event yet.
+    text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).map(Event).collect()
+}
+
+impl Event {
+    fn text(&self, pointer: &str) -> &str {
+        self.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Whether `cfrt` asked.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.text("/userAgent").starts_with("cfrt/")
+    }
+
+    /// Whether it was to change anything.
+    pub(crate) fn mutates(&self) -> bool {
+        let writes = matches!(self.verb(), "create" | "update" | "patch" | "delete" | "deletecollection");
+        let reviews = self.resource().starts_with("selfsubject");
+        writes && !reviews && !self.uri().contains("dryRun=")
+    }
+
+    /// Whether the server did as asked.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.0["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300)
+    }
+
+    pub(crate) fn uri(&self) -> &str {
+        self.text("/requestURI")
+    }
+
+    pub(crate) fn verb(&self) -> &str {
+        self.text("/verb")
+    }
+
+    /// The resource in the plural: `configmaps`.
+    pub(crate) fn resource(&self) -> &str {
+        self.text("/objectRef/resource")
+    }
+
+    pub(crate) fn group(&self) -> &str {
+        self.text("/objectRef/apiGroup")
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        if self.resource() == "namespaces" { "" } else { self.text("/objectRef/namespace") }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        let named = self.text("/objectRef/name");
+        if named.is_empty() { self.text("/requestObject/metadata/name") } else { named }
+    }
+
+    /// When it came in and when it was answered, as RFC 3339 texts of one length, which sort like times.
+    pub(crate) fn span(&self) -> (&str, &str) {
+        (self.text("/requestReceivedTimestamp"), self.text("/stageTimestamp"))
+    }
+
+    /// Whether its object is the one at an address such as `apps/v1/Deployment codefresh/app-proxy`.
+    pub(crate) fn is_about(&self, address: &str) -> bool {
+        let Some((kind, place)) = address.split_once(' ') else { return false };
+        let (version, kind) = kind.rsplit_once('/').unwrap_or_default();
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let (namespace, name) = place.split_once('/').unwrap_or(("", place));
+        (self.group(), self.namespace(), self.name()) == (group, namespace, name) && is_plural(self.resource(), kind)
+    }
+
+    /// Whether its object is a Helm release record.
+    pub(crate) fn is_record(&self) -> bool {
+        self.resource() == "secrets" && (self.name().is_empty() || self.name().starts_with("sh.helm.release.v1."))
+    }
+
+    /// `patch configmaps ns/name`
+    pub(crate) fn told(&self) -> String {
+        format!("{} {} {}/{}", self.verb(), self.resource(), self.namespace(), self.name())
+    }
+}
+
+fn is_plural(resource: &str, kind: &str) -> bool {
+    let kind = kind.to_lowercase();
+    let changed = kind.strip_suffix('y').map(|stem| format!("{stem}ies"));
+    [kind.clone(), format!("{kind}s"), format!("{kind}es")].contains(&resource.to_owned())
+        || changed.is_some_and(|changed| changed == resource)
+}

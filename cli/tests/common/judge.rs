@@ -1,0 +1,160 @@
+//! The judge of every apply: nothing is written that the plan has not announced, and all that it has.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::audit::{self, Event};
+use super::plan::{Plan, Step};
+use super::process::Ran;
+use super::scenario::Scenario;
+use super::world::moved;
+
+/// What an apply did.
+pub(crate) struct Judged {
+    /// The plan that was made just before.
+    pub(crate) plan: Plan,
+    /// What the apply says of each step.
+    pub(crate) applied: Plan,
+    /// How it ended.
+    pub(crate) ran: Ran,
+    /// What it asked of the server.
+    pub(crate) events: Vec<Event>,
+}
+
+/// Applies, and holds what was written against the plan.
+#[track_caller]
+pub(crate) fn apply(scenario: &Scenario) -> Judged {
+    let before_plan = audit::mark();
+    let plan = scenario.plan();
+    let read = audit::since(before_plan, scenario);
+    assert!(audit::mutating(&read).is_empty(), "a plan writes: {:#?}", told(&audit::mutating(&read)));
+    let before = objects(scenario, &plan);
+    let mark = audit::mark();
+    let (applied, ran) = scenario.apply_unjudged();
+    let events = audit::since(mark, scenario);
+    let judged = Judged { plan, applied, ran, events };
+    judged.announced();
+    if judged.ran.code == 0 {
+        judged.complete();
+    }
+    judged.only_these_fields(&before, &objects(scenario, &judged.plan));
+    judged
+}
+
+impl Judged {
+    /// Itself, having ended well.
+    #[track_caller]
+    pub(crate) fn done(self) -> Self {
+        assert_eq!(self.ran.code, 0, "{}", self.ran);
+        self
+    }
+
+    /// Itself, having ended with this code.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.ran.code, code, "{}", self.ran);
+        self
+    }
+
+    /// The requests that were to change something.
+    pub(crate) fn writes(&self) -> Vec<&Event> {
+        audit::mutating(&self.events)
+    }
+
+    /// The requests that were to change something, but for release records.
+    pub(crate) fn writes_of_objects(&self) -> Vec<String> {
+        self.writes().into_iter().filter(|event| !event.is_record()).map(Event::told).collect()
+    }
+
+    #[track_caller]
+    fn announced(&self) {
+        let records = self.plan.writing().any(|step| step.address.starts_with("Release "));
+        let announced =
+            |event: &&&Event| (event.is_record() && records) || self.plan.writing().any(|step| announces(step, event));
+        let writes = self.writes();
+        let unannounced: Vec<String> =
+            writes.iter().filter(|event| !announced(event)).map(|event| event.told()).collect();
+        assert!(unannounced.is_empty(), "written, and not announced: {unannounced:#?}");
+    }
+
+    #[track_caller]
+    fn complete(&self) {
+        let writes = self.writes();
+        let written =
+            |step: &&Step| step.address.starts_with("Release ") || writes.iter().any(|event| announces(step, event));
+        let missing: Vec<String> = self.plan.writing().filter(|step| !written(step)).map(Step::told).collect();
+        assert!(missing.is_empty(), "announced, and not written: {missing:#?}");
+    }
+
+    #[track_caller]
+    fn only_these_fields(&self, before: &Objects, after: &Objects) {
+        for step in self.plan.steps.iter().filter(|step| matches!(step.action.as_str(), "update" | "migrate" | "keep"))
+        {
+            let (Some(before), Some(after)) = (before.get(&step.address), after.get(&step.address)) else { continue };
+            let named = |place: &&String| {
+                step.fields.iter().any(|field| place.starts_with(&field.path) || field.path.starts_with(place.as_str()))
+            };
+            let moved = moved(before, after);
+            let unnamed: Vec<&String> = moved.iter().filter(|place| !named(place)).collect();
+            assert!(unnamed.is_empty(), "{} moved, and not named: {unnamed:#?}; named: {}", step.address, step.told());
+        }
+    }
+}
+
+/// Whether a step says that this request will be sent.
+fn announces(step: &Step, event: &Event) -> bool {
+    let fits = match step.action.as_str() {
+        _ if step.is_hook() => matches!(event.verb(), "create" | "patch" | "delete"),
+        "create" => matches!(event.verb(), "create" | "patch"),
+        "update" | "migrate" => event.verb() == "patch",
+        "replace" => matches!(event.verb(), "create" | "patch" | "delete"),
+        "delete" => event.verb() == "delete",
+        _ => false,
+    };
+    fits && event.is_about(&step.address)
+}
+
+/// Objects by their address.
+type Objects = BTreeMap<String, Value>;
+
+/// Those objects of a plan that are there already.
+fn objects(scenario: &Scenario, plan: &Plan) -> Objects {
+    let mut kinds: Vec<&str> = plan
+        .steps
+        .iter()
+        .filter(|step| !step.is_hook() && matches!(step.action.as_str(), "update" | "migrate" | "keep"))
+        .filter_map(|step| Some(step.address.split_once(' ')?.0))
+        .filter(|kind| kind.contains('/'))
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let asked: Vec<String> = kinds.into_iter().map(asked).collect();
+    let found = scenario.kubectl(&["get", &asked.join(","), "-o", "json"]);
+    let found: Value = serde_json::from_str(&found.stdout).unwrap_or_default();
+    let items = found["items"].as_array().into_iter().flatten();
+    items.map(|item| (address(item), item.clone())).collect()
+}
+
+/// `apps/v1/Deployment` as kubectl takes it: `deployment.v1.apps`.
+fn asked(kind: &str) -> String {
+    let (version, kind) = kind.rsplit_once('/').unwrap_or_default();
+    let kind = kind.to_lowercase();
+    match version.split_once('/') {
+        Some((group, version)) => format!("{kind}.{version}.{group}"),
+        None => kind,
+    }
+}
+
+fn address(object: &Value) -> String {
+    let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let kind = format!("{}/{}", text("/apiVersion"), text("/kind"));
+    match text("/metadata/namespace") {
+        "" => format!("{kind} {}", text("/metadata/name")),
+        namespace => format!("{kind} {namespace}/{}", text("/metadata/name")),
+    }
+}
+
+fn told(events: &[&Event]) -> Vec<String> {
+    events.iter().map(|event| event.told()).collect()
+}

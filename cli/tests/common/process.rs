@@ -1,0 +1,120 @@
+//! Programs run to their end, or to the end of patience.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::runtime::Runtime;
+
+/// Nothing that a scenario runs takes longer unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How long something that is bound to happen may take.
+const SOON: Duration = Duration::from_secs(60);
+
+/// How often is looked whether it has.
+const PULSE: Duration = Duration::from_millis(50);
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("threads can be started"));
+
+/// What came of a program.
+#[derive(Clone)]
+pub(crate) struct Ran {
+    /// How it was called.
+    pub(crate) line: String,
+    /// What it printed.
+    pub(crate) stdout: String,
+    /// What it told.
+    pub(crate) stderr: String,
+    /// Its exit code; -1 where a signal ended it.
+    pub(crate) code: i32,
+}
+
+/// A program with its arguments and nothing in its environment but what is given to it.
+pub(crate) struct Program(Command);
+
+impl Program {
+    /// A program in a folder.
+    pub(crate) fn new(program: impl AsRef<OsStr>, folder: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.current_dir(folder).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        Self(command)
+    }
+
+    /// With arguments.
+    pub(crate) fn arguments<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.0.args(arguments);
+        self
+    }
+
+    /// With a variable.
+    pub(crate) fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(mut self) -> Ran {
+        let line = format!("{:?}", self.0.as_std());
+        let output = RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, self.0.output()).await });
+        let output = output.unwrap_or_else(|_| end(&format!("{line}: still runs after {PATIENCE:?}")));
+        let output = output.unwrap_or_else(|error| end(&format!("{line}: {error}")));
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ran { line, stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code().unwrap_or(-1) }
+    }
+
+    /// Starts it; dropped, it is killed.
+    pub(crate) fn start(mut self) -> tokio::process::Child {
+        let _guard = RUNTIME.enter();
+        self.0.spawn().expect("the program can be started")
+    }
+}
+
+impl Ran {
+    /// Itself, having ended with this code.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self}");
+        self
+    }
+
+    /// Its output as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| end(&format!("{error}: {self}")))
+    }
+}
+
+impl fmt::Display for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, stdout, stderr, code } = self;
+        write!(f, "{line}\nexit code {code}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+    }
+}
+
+/// Waits for something that is bound to happen.
+#[track_caller]
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        if began.elapsed() > SOON {
+            end(&format!("waited {SOON:?} in vain: {what}"));
+        }
+        std::thread::sleep(PULSE);
+    }
+}
+
+/// Fails the test.
+#[track_caller]
+pub(crate) fn end(why: &str) -> ! {
+    std::panic::panic_any(why.to_owned())
+}

@@ -1,0 +1,222 @@
+//! A release in a namespace of its own, the file that describes it, and everything that can be done to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use serde_json::Value;
+
+use super::audit::Event;
+use super::clean;
+use super::plan::Plan;
+use super::process::{Program, Ran, end};
+use super::tools::{self, Helm};
+
+/// The runtime chart names objects that belong to the whole cluster: only one scenario at a time has them.
+static CLUSTER: Mutex<()> = Mutex::new(());
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// What every namespace of a scenario starts with.
+const PREFIX: &str = "scn-";
+
+/// Values that the runtime chart needs besides the facts.
+pub(crate) const ACCOUNT: &str = "0123456789abcdef01234567";
+
+/// One release, alone in its namespace.
+pub(crate) struct Scenario {
+    /// The namespace.
+    pub(crate) namespace: String,
+    /// The release, and of the small chart also the name of most objects.
+    pub(crate) release: String,
+    /// The helm that `cfrt` renders with.
+    pub(crate) renderer: Helm,
+    /// Whether it writes objects of the whole cluster.
+    pub(crate) cluster_wide: bool,
+    chart: PathBuf,
+    folder: tempfile::TempDir,
+    _alone: Option<MutexGuard<'static, ()>>,
+}
+
+impl Scenario {
+    /// The small chart with its own values.
+    pub(crate) fn small(name: &str) -> Self {
+        let scenario = Self::new(name, "small", "0.1.0", None);
+        scenario.values("");
+        scenario
+    }
+
+    /// The runtime chart with the tunnel, alone in the cluster.
+    pub(crate) fn runtime(name: &str) -> Self {
+        let alone = CLUSTER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let scenario = Self::new(name, "runtime", "0.14.0", Some(alone));
+        clean::runtime(&scenario);
+        scenario.values("");
+        scenario
+    }
+
+    fn new(name: &str, chart: &str, version: &str, alone: Option<MutexGuard<'static, ()>>) -> Self {
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let namespace = format!("{PREFIX}{name}-{}-{number}", std::process::id());
+        let charts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/charts");
+        let chart = charts.join(chart).canonicalize().expect("the charts are beside the crates");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let release = if alone.is_some() { "runtime".to_owned() } else { namespace.clone() };
+        let cluster_wide = alone.is_some();
+        let scenario = Self { namespace, release, renderer: Helm::Four, cluster_wide, chart, folder, _alone: alone };
+        scenario.describe(version);
+        scenario
+    }
+
+    fn describe(&self, version: &str) {
+        let platform = if self.cluster_wide {
+            format!("[platform]\naccount = \"{ACCOUNT}\"\ntoken = {{ env = \"SCENARIO_TOKEN\" }}\n\n")
+        } else {
+            String::new()
+        };
+        let Self { namespace, release, chart, .. } = self;
+        // TOML's basic strings and JSON's are written alike.
+        let source = Value::from(chart.to_string_lossy());
+        let text = format!(
+            "schema = 1\n\n[runtime]\nname = \"runtime\"\nnamespace = \"{namespace}\"\nrelease = \"{release}\"\n\n\
+             {platform}[chart]\nsource = {source}\nversion = \"{version}\"\nvalues = [\"values.yaml\"]\n"
+        );
+        self.write("desired.toml", &text);
+    }
+
+    /// Its folder, in which `cfrt` runs.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its chart.
+    pub(crate) fn chart(&self) -> &Path {
+        &self.chart
+    }
+
+    /// Writes a file into its folder.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder().join(name), text).expect("the folder is writable");
+    }
+
+    /// The text of `desired.toml`.
+    pub(crate) fn desired(&self) -> String {
+        fs::read_to_string(self.folder().join("desired.toml")).expect("it was written")
+    }
+
+    /// Sets all values of the chart, as YAML; the scenario's own namespace stands for `NAMESPACE`.
+    pub(crate) fn values(&self, yaml: &str) {
+        self.write("values.yaml", &format!("{}\n", yaml.replace("NAMESPACE", &self.namespace)));
+    }
+
+    /// `cfrt` with its surroundings, which can be added to.
+    pub(crate) fn program(&self, arguments: &[&str]) -> Program {
+        Program::new(env!("CARGO_BIN_EXE_cfrt"), self.folder())
+            .arguments(arguments)
+            .variable("KUBECONFIG", tools::kubeconfig())
+            .variable("CFRT_HELM", self.renderer.path())
+            .variable("CFRT_CACHE", self.folder().join("cache"))
+            .variable("HOME", self.folder())
+            .variable("SCENARIO_TOKEN", "not-a-secret")
+    }
+
+    /// Runs `cfrt`.
+    pub(crate) fn cfrt(&self, arguments: &[&str]) -> Ran {
+        self.program(arguments).run()
+    }
+
+    /// The plan, having exit code 0.
+    #[track_caller]
+    pub(crate) fn plan(&self) -> Plan {
+        parsed(&self.cfrt(&["plan", "desired.toml", "--output", "json"]).exits(0))
+    }
+
+    /// What an apply says of each step, with its exit code. Use [`super::judge::apply`] where nothing speaks against it.
+    #[track_caller]
+    pub(crate) fn apply_unjudged(&self) -> (Plan, Ran) {
+        let ran = self.cfrt(&["apply", "desired.toml", "--yes", "--output", "json"]);
+        (parsed(&ran), ran)
+    }
+
+    /// The exit code of `cfrt plan --detailed-exitcode`: 0 where nothing is to do, 2 where something is.
+    pub(crate) fn detailed(&self) -> Ran {
+        self.cfrt(&["plan", "desired.toml", "--detailed-exitcode"])
+    }
+
+    /// Runs kubectl in the scenario's namespace.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Ran {
+        self.kubectl_of(arguments)
+    }
+
+    /// The same for arguments that were put together.
+    pub(crate) fn kubectl_of(&self, arguments: &[&str]) -> Ran {
+        Program::new(tools::kubectl(), self.folder())
+            .variable("KUBECONFIG", tools::kubeconfig())
+            .variable("HOME", self.folder())
+            .arguments(["--namespace", &self.namespace])
+            .arguments(arguments)
+            .run()
+    }
+
+    /// Runs a helm in the scenario's namespace.
+    pub(crate) fn helm(&self, helm: Helm, arguments: &[&str]) -> Ran {
+        let kept = self.folder().join("helm");
+        Program::new(helm.path(), self.folder())
+            .variable("KUBECONFIG", tools::kubeconfig())
+            .variable("HOME", self.folder())
+            .variable("HELM_CACHE_HOME", &kept)
+            .variable("HELM_CONFIG_HOME", &kept)
+            .variable("HELM_DATA_HOME", &kept)
+            .arguments(["--namespace", &self.namespace])
+            .arguments(arguments)
+            .run()
+    }
+
+    /// An object of the scenario, if it is there: `deployment/small`.
+    pub(crate) fn find(&self, object: &str) -> Option<Value> {
+        let ran = self.kubectl(&["get", object, "-o", "json", "--show-managed-fields", "--ignore-not-found"]);
+        if ran.code != 0 && !ran.stderr.contains("doesn't have a resource type") {
+            end(&ran.to_string());
+        }
+        (!ran.stdout.trim().is_empty()).then(|| ran.json())
+    }
+
+    /// An object of the scenario that is there.
+    #[track_caller]
+    pub(crate) fn get(&self, object: &str) -> Value {
+        self.find(object).unwrap_or_else(|| end(&format!("{object} is not there")))
+    }
+
+    /// All objects of a kind in the scenario's namespace.
+    #[track_caller]
+    pub(crate) fn list(&self, kind: &str) -> Vec<Value> {
+        let found = self.kubectl(&["get", kind, "-o", "json"]).exits(0).json();
+        found["items"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// A name that no one else has.
+    pub(crate) fn unique(&self, word: &str) -> String {
+        format!("{word}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Whether a request is about an object of this scenario, or of the whole cluster while it has that to itself.
+    pub(crate) fn owns(&self, event: &Event) -> bool {
+        let (namespace, name) = (event.namespace(), event.name());
+        if namespace == self.namespace || name.contains(&self.namespace) {
+            return true;
+        }
+        self.cluster_wide && namespace.is_empty() && !name.contains(PREFIX)
+    }
+}
+
+#[track_caller]
+fn parsed(ran: &Ran) -> Plan {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| end(&format!("{error}: {ran}")))
+}
+
+impl Drop for Scenario {
+    fn drop(&mut self) {
+        clean::up(self);
+    }
+}
