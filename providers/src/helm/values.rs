@@ -10,7 +10,7 @@ use super::yaml::{self, Twice, YamlFault};
 
 const LARGEST_FILE: u64 = 16 << 20;
 /// From here on helm's numbers, which are floats, print with an exponent.
-const FIRST_LARGE: f64 = 1e6;
+pub(crate) const FIRST_LARGE: f64 = 1e6;
 
 /// Why values can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +138,8 @@ fn check(values: &Value, origin: &str) -> Result<(), ValuesError> {
     Ok(())
 }
 
-fn below(path: &str, key: &str) -> String {
+/// The path of a member.
+pub(crate) fn below(path: &str, key: &str) -> String {
     let key = if key.contains('.') { format!("\"{key}\"") } else { key.to_owned() };
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
