@@ -115,6 +115,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// Fails the test.
 #[track_caller]
+#[allow(clippy::panic, reason = "a test fails by it")]
 pub(crate) fn end(why: &str) -> ! {
-    std::panic::panic_any(why.to_owned())
+    panic!("{why}")
 }
