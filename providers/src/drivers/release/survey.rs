@@ -384,10 +384,15 @@ fn removed<'a>(
 fn remarks(rendering: &Rendering) -> Vec<String> {
     let mut remarks = Vec::new();
     if rendering.volatile.lookup {
-        remarks.push("the chart looks things up in the cluster; a plan renders it as if it found nothing".to_owned());
+        remarks.push(
+            "templates of the chart can look things up in the cluster; a plan renders them as if nothing were there"
+                .to_owned(),
+        );
     }
     if rendering.volatile.revision {
-        remarks.push("the chart writes its revision number into objects; a plan renders it as revision 1".to_owned());
+        remarks.push(
+            "templates of the chart can use the number of the revision; a plan renders them as revision 1".to_owned(),
+        );
     }
     remarks
 }
