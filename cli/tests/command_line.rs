@@ -115,10 +115,7 @@ error: unknown key `nmespace` in [runtime]
 fn all_mistakes_are_told_at_once() {
     let text = plan_of("schema = 1\n[cluster]\nuid = 7\n[runtme]\n");
     let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
-    let expected = [
-        "error: `uid` in [cluster] is an integer, but must be a string",
-        "error: unknown table `runtme`",
-    ];
+    let expected = ["error: `uid` in [cluster] is an integer, but must be a string", "error: unknown table `runtme`"];
     assert_eq!(errors, expected);
 }
 
