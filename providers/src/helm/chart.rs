@@ -140,7 +140,8 @@ impl ChartSource {
             return Err(wrong("it is empty"));
         }
         let Some((scheme, _)) = source.split_once("://") else {
-            let is_address = source.split_once(":/").is_some_and(|(scheme, _)| scheme.len() > 1 && !scheme.contains('/'));
+            let is_address =
+                source.split_once(":/").is_some_and(|(scheme, _)| scheme.len() > 1 && !scheme.contains('/'));
             return if is_address { Err(wrong(KNOWN)) } else { Ok(Self::Local(base.join(source))) };
         };
         match (scheme, name) {

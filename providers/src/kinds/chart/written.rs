@@ -16,7 +16,8 @@ const PLAIN_TOKEN: [&str; 6] = ["chart", "set", "global", "codefresh", "userToke
 
 /// Makes sure that a source is one, as far as its text tells.
 pub(super) fn source(source: &Spanned<String>, name: Option<&str>) -> Result<(), Mistakes> {
-    let Err(ChartError::Source { problem, has_password, .. }) = ChartSource::parse(source.get_ref(), name, Path::new(""))
+    let Err(ChartError::Source { problem, has_password, .. }) =
+        ChartSource::parse(source.get_ref(), name, Path::new(""))
     else {
         return Ok(());
     };
@@ -46,7 +47,9 @@ pub(super) fn set(desired: &DesiredState<'_>) -> Result<(), Mistakes> {
     while let Some((path, value)) = waiting.pop() {
         mistakes.extend(lost(&path, value));
         match value.get_ref() {
-            DeValue::Table(table) => waiting.extend(table.iter().map(|(key, value)| (below(&path, key.get_ref()), value))),
+            DeValue::Table(table) => {
+                waiting.extend(table.iter().map(|(key, value)| (below(&path, key.get_ref()), value)))
+            }
             DeValue::Array(items) => {
                 waiting.extend(items.iter().enumerate().map(|(at, item)| (format!("{path}[{at}]"), item)));
             }
