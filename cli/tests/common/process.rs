@@ -94,6 +94,8 @@ impl Ran {
 impl fmt::Display for Ran {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, stdout, stderr, code } = self;
+        // JSON says nothing to people that is not in what was told.
+        let stdout = if stdout.starts_with('{') { "JSON" } else { stdout };
         write!(f, "{line}\nexit code {code}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
     }
 }

@@ -19,7 +19,7 @@ static CLUSTER: Mutex<()> = Mutex::new(());
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// What every namespace of a scenario starts with.
-const PREFIX: &str = "scn-";
+pub(crate) const PREFIX: &str = "scn-";
 
 /// Values that the runtime chart needs besides the facts.
 pub(crate) const ACCOUNT: &str = "0123456789abcdef01234567";
@@ -193,15 +193,14 @@ impl Scenario {
 
     /// Runs kubectl in the scenario's namespace.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> Ran {
-        self.kubectl_of(arguments)
+        self.kubectl_anywhere(&[&["--namespace", &self.namespace], arguments].concat())
     }
 
-    /// The same for arguments that were put together.
-    pub(crate) fn kubectl_of(&self, arguments: &[&str]) -> Ran {
+    /// Runs kubectl where the arguments say.
+    pub(crate) fn kubectl_anywhere(&self, arguments: &[&str]) -> Ran {
         Program::new(tools::kubectl(), self.folder())
             .variable("KUBECONFIG", tools::kubeconfig())
             .variable("HOME", self.folder())
-            .arguments(["--namespace", &self.namespace])
             .arguments(arguments)
             .run()
     }
@@ -247,13 +246,13 @@ impl Scenario {
         format!("{word}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Whether a request is about an object of this scenario, or of the whole cluster while it has that to itself.
+    /// Whether a request is about an object of this scenario, or of no one's while it has the cluster to itself.
     pub(crate) fn owns(&self, event: &Event) -> bool {
         let (namespace, name) = (event.namespace(), event.name());
         if namespace == self.namespace || name.contains(&self.namespace) {
             return true;
         }
-        self.cluster_wide && namespace.is_empty() && !name.contains(PREFIX)
+        self.cluster_wide && !namespace.starts_with(PREFIX) && !name.contains(PREFIX)
     }
 }
 

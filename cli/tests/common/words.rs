@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::scenario::Scenario;
 use super::tools::Helm;
 
-/// When things happened, and where helm 4 lists whole live objects.
-const FLEETING: [&str; 9] = [
+/// When things happened, and how hooks went, which is asked for apart.
+const FLEETING: [&str; 10] = [
     "updated",
     "first_deployed",
     "last_deployed",
@@ -16,6 +16,7 @@ const FLEETING: [&str; 9] = [
     "started_at",
     "completed_at",
     "modtime",
+    "last_run",
 ];
 
 /// The answers of `helm list`, `status`, `history` and `get …`, each with its command.
@@ -46,6 +47,18 @@ pub(crate) fn words(scenario: &Scenario, helm: Helm) -> Vec<(String, String)> {
         ((*what).to_owned(), trimmed(&answer))
     });
     structured.chain(plain).collect()
+}
+
+/// Fails where two sets of answers differ, and says in which lines.
+#[track_caller]
+pub(crate) fn same(ours: &[(String, String)], own: &[(String, String)], who: &str) {
+    let only = |these: &str, those: &str| {
+        these.lines().filter(|line| !those.lines().any(|other| other == *line)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for ((command, own), (_, ours)) in own.iter().zip(ours) {
+        let (missing, additional) = (only(own, ours), only(ours, own));
+        assert!(ours == own, "{who}, helm {command}: missing {missing:#?}, additional {additional:#?}");
+    }
 }
 
 fn settle(value: &mut Value) {

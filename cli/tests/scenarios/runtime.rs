@@ -4,7 +4,7 @@ use crate::common::audit;
 use crate::common::judge;
 use crate::common::scenario::Scenario;
 use crate::common::tools::Helm;
-use crate::common::words::words;
+use crate::common::words::{same, words};
 
 const HOOKS: [&str; 8] = [
     "create ClusterRole validate-values-cr (pre-upgrade)",
@@ -61,9 +61,7 @@ fn helm_says_of_our_runtime_what_it_says_of_its_own() {
     }
     judge::apply(&scenario).done();
     for (helm, own) in Helm::BOTH.into_iter().zip(own) {
-        for ((command, own), (_, ours)) in own.into_iter().zip(words(&scenario, helm)) {
-            assert_eq!(ours, own, "helm {command}, {helm:?}");
-        }
+        same(&words(&scenario, helm), &own, &format!("{helm:?}"));
     }
 }
 
