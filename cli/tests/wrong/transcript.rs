@@ -44,7 +44,7 @@ fn run(case: &Path, command: &str, environment: &[(&str, String)], places: &[Pla
     let cache = tempfile::tempdir().expect("there is room for a folder");
     let mut words = command.trim_start_matches("$ ").split_whitespace().peekable();
     let mut cfrt = Command::new(env!("CARGO_BIN_EXE_cfrt"));
-    cfrt.current_dir(case).env_clear().env("CFRT_CACHE", cache.path()).env("HOME", cache.path());
+    cfrt.current_dir(case).env_clear().env("CFRT_CACHE", cache.path().join("cache")).env("HOME", cache.path());
     cfrt.envs(environment.iter().map(|(name, value)| (name, value)));
     while let Some((name, value)) = words.peek().and_then(|word| word.split_once('=')) {
         cfrt.env(name, value);
@@ -56,7 +56,8 @@ fn run(case: &Path, command: &str, environment: &[(&str, String)], places: &[Pla
     for Place { found, word } in places {
         text = text.replace(found, word);
     }
-    text.replace(&cache.path().display().to_string(), "CACHE")
+    let case = case.canonicalize().expect("the case is there");
+    text.replace(&format!("{}/", case.display()), "").replace(&cache.path().display().to_string(), "HOME")
 }
 
 /// What a run printed and how it ended, in one text.

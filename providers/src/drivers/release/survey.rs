@@ -17,7 +17,7 @@ use crate::helm::manifest::Manifest;
 use crate::helm::record::{Revision, Status};
 use crate::helm::render::RenderRequest;
 use crate::helm::rendering::{Rendered, Rendering, texts_digest};
-use crate::helm::values;
+use crate::helm::values::{self, ValuesError};
 use crate::kube::difference::difference;
 use crate::kube::gvk::{Gvk, Resolved, address};
 use crate::world::{Access, World};
@@ -148,7 +148,16 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
 /// A values file that is missing or no YAML, and numbers that helm would change.
 pub fn merged(question: &ChartQuestion) -> Result<Value, DriverError> {
     values::merged(&question.facts, &question.values, &question.set, "[chart.set]")
-        .map_err(|error| DriverError::new("reading the chart's values", error))
+        .map_err(|error| {
+            let hint = match &error {
+                ValuesError::Unreadable { .. } => "paths in `[chart] values` are seen from the file that names them",
+                ValuesError::NotYaml { .. }
+                | ValuesError::Several { .. }
+                | ValuesError::NotAMap { .. }
+                | ValuesError::LargeNumber { .. } => "",
+            };
+            DriverError::new("reading the chart's values", error).hint(hint)
+        })
 }
 
 /// The chart itself.
