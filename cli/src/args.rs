@@ -74,8 +74,9 @@ pub(crate) struct CommonArguments {
     /// How to print the result
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
-    /// The helm binary to render charts with; the one in PATH where nothing is said
-    #[arg(long, value_name = "PATH", env = "CFRT_HELM")]
+    /// The helm binary to render charts with; where nothing is said, the one
+    /// that CFRT_HELM names, or else the first in PATH
+    #[arg(long, value_name = "PATH")]
     pub(crate) helm: Option<PathBuf>,
 }
 

@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::str::Utf8Error;
 
 use cfrt_engine::source::{Mistake, Sources, Span, extends};
 
+use crate::render::clean::without_numbers;
 use crate::trouble::Trouble;
 
 /// The longest file that is read: far beyond what people write, far below what hurts.
@@ -40,7 +42,7 @@ impl Loader {
     fn add(&mut self, path: &Path, identity: &Path, text: String) -> Result<(), Trouble> {
         self.seen.push(identity.to_owned());
         self.open.push(Opened { path: path.to_owned(), identity: identity.to_owned() });
-        for name in extends(&text) {
+        for name in extends(&text).map_err(|mistake| mistaken(path, &text, *mistake))? {
             self.extend(path, &text, &name.span(), name.get_ref())?;
         }
         self.open.pop();
@@ -58,7 +60,14 @@ impl Loader {
             return Ok(());
         }
         let unreadable = |error: io::Error| {
-            mistaken(path, text, Mistake::new(at.clone(), format!("cannot read {}: {error}", base.display())))
+            mistaken(
+                path,
+                text,
+                Mistake::new(
+                    at.clone(),
+                    format!("cannot read {}: {}", base.display(), without_numbers(&error.to_string())),
+                ),
+            )
         };
         let base_text = read(&base).map_err(unreadable)?;
         self.add(&base, &identity, base_text)
@@ -88,12 +97,22 @@ fn identity(path: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LONGEST {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {} MiB", LONGEST >> 20)));
     }
-    Ok(text)
+    String::from_utf8(bytes)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, foreign(error.as_bytes(), error.utf8_error())))
+}
+
+/// Why bytes are no text that we read.
+fn foreign(bytes: &[u8], error: Utf8Error) -> String {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return "it is UTF-16; save it as UTF-8".to_owned();
+    }
+    let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+    format!("it is not UTF-8, first in line {line}; save it as UTF-8")
 }
 
 #[cfg(test)]
@@ -150,7 +169,7 @@ mod tests {
         let folder = folder(&[("top.toml", "schema = 1\nextends = ['base.toml']")]);
         let (mistake, shown) = mistake(&folder, "top.toml");
         assert_eq!(shown, "'base.toml'");
-        assert!(mistake.what.ends_with("base.toml: No such file or directory (os error 2)"), "{}", mistake.what);
+        assert!(mistake.what.ends_with("base.toml: No such file or directory"), "{}", mistake.what);
     }
 
     #[test]

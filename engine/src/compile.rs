@@ -5,7 +5,7 @@ use futures::future::try_join_all;
 use crate::desired::DesiredState;
 use crate::driver::{DriverError, Drivers};
 use crate::facts::{Facts, TABLES, facts};
-use crate::source::{Mistake, Mistakes, both, gather, nearest};
+use crate::source::{Mistake, Mistakes, both, gather};
 use crate::task::{Answers, Expansion, Kind, Task, TaskId};
 
 /// What the user asked for: the shared facts, and the tasks in the order of their kinds.
@@ -102,14 +102,6 @@ fn with_order(found: Vec<Found<'_>>) -> Vec<Entry> {
 fn unknown_tables(desired: &DesiredState<'_>, kinds: &[&dyn Kind]) -> Result<(), Mistakes> {
     let known = || TABLES.into_iter().chain(kinds.iter().flat_map(|kind| kind.tables().iter().copied()));
     let strangers = desired.names().filter(|(name, _)| !known().any(|table| table == *name));
-    let mistakes: Vec<Mistake> = strangers
-        .map(|(name, at)| {
-            let label = match nearest(name, known()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "nothing in this version reads it".to_owned(),
-            };
-            Mistake::new(at, format!("unknown table `{name}`")).label(label)
-        })
-        .collect();
+    let mistakes: Vec<Mistake> = strangers.map(|(name, at)| desired.stranger(name, at, known())).collect();
     if mistakes.is_empty() { Ok(()) } else { Err(Mistakes(mistakes)) }
 }

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::explain::{shape, sort, syntax};
 use crate::source::{Mistake, Mistakes, Sources, Span, gather, nearest};
 
 /// The format of desired-state files that this version reads.
@@ -54,28 +55,42 @@ impl DesiredState<'_> {
         let Some((key, value)) = self.root.get_key_value(name) else { return Ok(None) };
         let header = key.span();
         if !value.get_ref().is_table() {
-            let what = format!("`{name}` is a table, but the file has a value of type {}", value.get_ref().type_str());
+            let what = format!("`{name}` is {}, but must be a table", sort(value.get_ref()));
             return Err(Mistake::new(value.span(), what).label(format!("write `[{name}]`")).into());
         }
         let deserializer = toml::de::ValueDeserializer::from(value.clone());
-        T::deserialize(deserializer).map(Some).map_err(|error| explain(name, &header, &error).into())
+        T::deserialize(deserializer)
+            .map(Some)
+            .map_err(|error| shape(self.sources, &self.root, name, &header, &error).into())
     }
 
-    /// The place of the value at a path of keys, if the file has it.
-    pub fn place(&self, path: &[&str]) -> Option<Span> {
+    /// The value at a path of keys as it was written, if the file has it.
+    pub fn value(&self, path: &[&str]) -> Option<&Spanned<DeValue<'_>>> {
         let (last, tables) = path.split_last()?;
         let mut table = &self.root;
         for key in tables {
             table = table.get(*key)?.get_ref().as_table()?;
         }
-        table.get(*last).map(Spanned::span)
+        table.get(*last)
+    }
+
+    /// The place of the value at a path of keys, if the file has it.
+    pub fn place(&self, path: &[&str]) -> Option<Span> {
+        self.value(path).map(Spanned::span)
+    }
+
+    /// That nobody reads a top-level key, with the one that may have been meant.
+    pub fn stranger<'k>(&self, name: &str, at: Span, known: impl IntoIterator<Item = &'k str>) -> Mistake {
+        let is_table = self.value(&[name]).is_some_and(|value| value.get_ref().is_table());
+        let label = match nearest(name, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "nothing in this version reads it".to_owned(),
+        };
+        Mistake::new(at, format!("unknown {} `{name}`", if is_table { "table" } else { "key" })).label(label)
     }
 
     fn check_schema(&self) -> Result<(), Mistakes> {
-        let Some(value) = self.root.get("schema") else {
-            let what = "the file does not say which format it has".to_owned();
-            return Err(Mistake::new(self.sources.main(), what).label(format!("add `schema = {SCHEMA}`")).into());
-        };
+        let Some(value) = self.root.get("schema") else { return Err(self.without_schema().into()) };
         let found =
             value.get_ref().as_integer().and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok());
         if found == Some(SCHEMA) {
@@ -84,6 +99,22 @@ impl DesiredState<'_> {
         let what = "the file has a format that this version of cfrt does not read";
         Err(Mistake::new(value.span(), what).label(format!("this version reads `schema = {SCHEMA}`")).into())
     }
+
+    fn without_schema(&self) -> Mistake {
+        if let Some((name, at)) = self.names().find(|(name, _)| nearest(name, ["schema"]).is_some()) {
+            return self.stranger(name, at, ["schema"]);
+        }
+        let below = self.root.iter().find_map(|(table, value)| {
+            let (key, _) = value.get_ref().as_table()?.get_key_value("schema")?;
+            Some((table.get_ref(), key.span()))
+        });
+        match below {
+            Some((table, at)) => Mistake::new(at, format!("`schema` stands in [{table}], where nothing reads it"))
+                .label("it belongs above the first table of the file"),
+            None => Mistake::new(self.sources.main(), "the file does not say which format it has")
+                .label(format!("add `schema = {SCHEMA}`")),
+        }
+    }
 }
 
 fn parse_one(base: usize, text: &str) -> Result<DeTable<'_>, Mistakes> {
@@ -91,12 +122,9 @@ fn parse_one(base: usize, text: &str) -> Result<DeTable<'_>, Mistakes> {
     if errors.is_empty() {
         return Ok(shift_table(table.into_inner(), base));
     }
-    // A broken line makes follow-up errors; the first few are what the user can act on.
-    let shown = errors.iter().take(3).map(|error| {
-        let span = error.span().unwrap_or(0..0);
-        Mistake::new(span.start + base..span.end + base, error.message().replace('\n', ", "))
-    });
-    Err(Mistakes(shown.collect()))
+    // The first is what the user can act on; the others mostly follow from it.
+    let first = errors.first().map(|error| syntax(text, error).moved(base));
+    Err(Mistakes(first.into_iter().collect()))
 }
 
 fn shift_table(table: DeTable<'_>, base: usize) -> DeTable<'_> {
@@ -136,32 +164,6 @@ fn merge<'a>(into: &mut DeTable<'a>, later: DeTable<'a>) {
             }
         }
     }
-}
-
-/// Turns serde's error about a table into a mistake in the words of the file's author.
-fn explain(table: &str, header: &Span, error: &toml::de::Error) -> Mistake {
-    let message = error.message().lines().next().unwrap_or_default();
-    let at = error.span().filter(|span| !span.is_empty()).unwrap_or_else(|| header.clone());
-    let names = quoted(message);
-    match (message.split_once(' ').map(|(word, _)| word), names.split_first()) {
-        (Some("unknown"), Some((unknown, known))) if message.starts_with("unknown field") => {
-            let label = match nearest(unknown, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if known.is_empty() => "there are no keys here".to_owned(),
-                None => format!("known here: {}", known.join(", ")),
-            };
-            Mistake::new(at, format!("unknown key `{unknown}` in [{table}]")).label(label)
-        }
-        (Some("missing"), Some((missing, _))) if message.starts_with("missing field") => {
-            Mistake::new(at, format!("[{table}] lacks the key `{missing}`")).label(format!("add `{missing} = …`"))
-        }
-        _ => Mistake::new(at, format!("in [{table}]: {message}")),
-    }
-}
-
-/// The names that serde puts into backticks, in their order.
-fn quoted(message: &str) -> Vec<&str> {
-    message.split('`').skip(1).step_by(2).collect()
 }
 
 #[cfg(test)]
@@ -226,10 +228,7 @@ mod tests {
 
     #[test]
     fn a_value_where_a_table_belongs_is_refused() {
-        assert_eq!(
-            mistake("schema = 1\naccess = 3").what,
-            "`access` is a table, but the file has a value of type integer"
-        );
+        assert_eq!(mistake("schema = 1\naccess = 3").what, "`access` is an integer, but must be a table");
     }
 
     #[test]

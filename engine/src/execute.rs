@@ -197,14 +197,17 @@ impl<'a, W: Sync> Run<'a, W> {
         let step = self.step(start);
         let action = step.change.action;
         if action.writes() {
-            self.tell(Event::Started { resource: step.resource.id.clone(), task: step.resource.task.clone(), action });
+            self.tell_start(step);
             let (driver, world, events) = (self.driver(step), self.world, self.events.clone());
             let apply = async move { Came::Applied(start, step::apply(driver, world, step, &events).await) };
             self.writing.push(apply.boxed());
+        } else if action == Action::Refuse {
+            self.fail(start, step::refused(step));
         } else if step.settled || !self.awaited[start.node.index()] {
             self.finish(step, action, Outcome::Unchanged);
             self.end(start.node, &Ended::Settled);
         } else {
+            self.tell_start(step);
             self.settle(start, action, Applied::default());
         }
     }
@@ -344,6 +347,11 @@ impl<'a, W: Sync> Run<'a, W> {
     fn finish(&self, step: &Step, action: Action, outcome: Outcome) {
         let (resource, task) = (step.resource.id.clone(), step.resource.task.clone());
         self.tell(Event::Finished { resource, task, action, outcome });
+    }
+
+    fn tell_start(&self, step: &Step) {
+        let (resource, task) = (step.resource.id.clone(), step.resource.task.clone());
+        self.tell(Event::Started { resource, task, action: step.change.action });
     }
 
     fn tell(&self, event: Event) {

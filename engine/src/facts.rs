@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::desired::DesiredState;
-use crate::source::{Mistake, Mistakes, both};
+use crate::source::{Mistake, Mistakes, both, nearest};
 
 /// The tables that belong to no single kind of task.
 pub const TABLES: [&str; 4] = ["schema", "extends", "cluster", "runtime"];
@@ -82,13 +82,19 @@ impl TryFrom<String> for ReleaseName {
 
 fn label(text: &str, longest: usize) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if text.is_empty()
-        || text.len() > longest
-        || !text.chars().all(fits)
-        || text.starts_with('-')
-        || text.ends_with('-')
-    {
-        return Err(format!("a name has 1 to {longest} lower-case letters, digits and dashes, no dash first or last"));
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if let Some(strange) = text.chars().find(|c| !fits(*c)) {
+        let instead =
+            if strange.is_ascii_uppercase() { "in lower case" } else { "of lower-case letters, digits and dashes" };
+        return Err(format!("it has the character `{strange}`; a name is {instead}"));
+    }
+    if text.len() > longest {
+        return Err(format!("it has {} characters, and at most {longest} fit", text.len()));
+    }
+    if text.starts_with('-') || text.ends_with('-') {
+        return Err("a dash is neither its first nor its last character".to_owned());
     }
     Ok(())
 }
@@ -100,10 +106,16 @@ fn label(text: &str, longest: usize) -> Result<(), String> {
 /// A table that doesn't fit, or no `[runtime]` at all.
 pub fn facts(desired: &DesiredState<'_>) -> Result<Facts, Mistakes> {
     let cluster = desired.table::<Cluster>("cluster");
-    let runtime = desired.table::<Runtime>("runtime").and_then(|runtime| {
-        let lacking = Mistake::new(desired.sources().main(), "the file does not say which runtime it is about");
-        runtime.ok_or_else(|| lacking.label("add `[runtime]` with `name`, `namespace` and `release`").into())
-    });
+    let runtime =
+        desired.table::<Runtime>("runtime").and_then(|runtime| runtime.ok_or_else(|| without_runtime(desired).into()));
     let (cluster, runtime) = both(cluster, runtime)?;
     Ok(Facts { cluster: cluster.unwrap_or_default(), runtime })
+}
+
+fn without_runtime(desired: &DesiredState<'_>) -> Mistake {
+    match desired.names().find(|(name, _)| nearest(name, ["runtime"]).is_some()) {
+        Some((name, at)) => desired.stranger(name, at, ["runtime"]),
+        None => Mistake::new(desired.sources().main(), "the file does not say which runtime it is about")
+            .label("add `[runtime]` with `name`, `namespace` and `release`"),
+    }
 }

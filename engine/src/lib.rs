@@ -11,6 +11,7 @@
 pub mod source;
 
 pub mod desired;
+mod explain;
 
 pub mod facts;
 

@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use toml::Spanned;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
+
+use crate::explain::sort;
 
 /// A place in the texts: byte offsets that count through all of them, so that one number names file and place.
 pub type Span = Range<usize>;
@@ -72,12 +73,14 @@ pub struct Mistake {
     pub label: String,
     /// Another place that has to do with it, with its own words.
     pub beside: Option<(Span, String)>,
+    /// What must not be shown of the texts: a secret that stands where it doesn't belong.
+    pub hidden: Vec<Span>,
 }
 
 impl Mistake {
     /// A mistake without words under its caret.
     pub fn new(at: Span, what: impl Into<String>) -> Self {
-        Self { what: what.into(), at, label: String::new(), beside: None }
+        Self { what: what.into(), at, label: String::new(), beside: None, hidden: Vec::new() }
     }
 
     /// The same with words under the caret.
@@ -91,12 +94,35 @@ impl Mistake {
     pub fn beside(self, at: Span, words: impl Into<String>) -> Self {
         Self { beside: Some((at, words.into())), ..self }
     }
+
+    /// The same without showing some of the text.
+    #[must_use]
+    pub fn hiding(self, hidden: impl IntoIterator<Item = Span>) -> Self {
+        Self { hidden: hidden.into_iter().collect(), ..self }
+    }
+
+    /// The same in a text that begins at an offset.
+    #[must_use]
+    pub(crate) fn moved(self, base: usize) -> Self {
+        let moved = |span: Span| span.start + base..span.end + base;
+        let hidden = self.hidden.into_iter().map(moved).collect();
+        Self { at: moved(self.at), beside: self.beside.map(|(at, words)| (moved(at), words)), hidden, ..self }
+    }
 }
 
 /// Everything that is wrong in the texts, in the order of their places.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the desired state has {} mistake(s)", .0.len())]
 pub struct Mistakes(pub Vec<Mistake>);
+
+impl Mistakes {
+    /// Those of several owners: in the order of their places, and what two of them found once.
+    fn of(mut mistakes: Vec<Mistake>) -> Self {
+        mistakes.sort_by(|a, b| (a.at.start, &a.what).cmp(&(b.at.start, &b.what)));
+        mistakes.dedup();
+        Self(mistakes)
+    }
+}
 
 impl From<Mistake> for Mistakes {
     fn from(mistake: Mistake) -> Self {
@@ -113,8 +139,7 @@ pub fn gather<T>(results: impl IntoIterator<Item = Result<T, Mistakes>>) -> Resu
             Err(Mistakes(more)) => mistakes.extend(more),
         }
     }
-    mistakes.sort_by_key(|mistake| mistake.at.start);
-    if mistakes.is_empty() { Ok(values) } else { Err(Mistakes(mistakes)) }
+    if mistakes.is_empty() { Ok(values) } else { Err(Mistakes::of(mistakes)) }
 }
 
 /// Gives both values, or the mistakes of both, sorted by place.
@@ -123,26 +148,35 @@ pub fn both<A, B>(first: Result<A, Mistakes>, second: Result<B, Mistakes>) -> Re
         (Ok(first), Ok(second)) => Ok((first, second)),
         (Err(Mistakes(mut mistakes)), Err(Mistakes(more))) => {
             mistakes.extend(more);
-            mistakes.sort_by_key(|mistake| mistake.at.start);
-            Err(Mistakes(mistakes))
+            Err(Mistakes::of(mistakes))
         }
         (Err(mistakes), Ok(_)) | (Ok(_), Err(mistakes)) => Err(mistakes),
     }
 }
 
-/// The files that a text extends, as written in its `extends`; empty where there is none or the text is no TOML
-/// (parsing says that later, with the place).
-pub fn extends(text: &str) -> Vec<Spanned<String>> {
-    #[derive(Deserialize)]
-    struct Head {
-        #[serde(default)]
-        extends: Vec<Spanned<String>>,
-    }
-    DeTable::parse(text)
-        .ok()
-        .and_then(|table| Head::deserialize(toml::de::Deserializer::from(table)).ok())
-        .map(|head| head.extends)
-        .unwrap_or_default()
+/// The files that a text extends, as written in its `extends`; none where it has none, or is no TOML (parsing says that
+/// later, with the place).
+///
+/// # Errors
+///
+/// An `extends` that is no array of strings.
+pub fn extends(text: &str) -> Result<Vec<Spanned<String>>, Box<Mistake>> {
+    let Ok(table) = DeTable::parse(text) else { return Ok(Vec::new()) };
+    let Some(value) = table.get_ref().get("extends") else { return Ok(Vec::new()) };
+    let DeValue::Array(items) = value.get_ref() else {
+        let written = text.get(value.span()).filter(|_| value.get_ref().is_str());
+        let label = written.map_or_else(String::new, |written| format!("write `[{written}]`"));
+        let what = format!("`extends` is {}, but must be an array of paths", sort(value.get_ref()));
+        return Err(Box::new(Mistake::new(value.span(), what).label(label)));
+    };
+    let path = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
+        DeValue::String(path) => Ok(Spanned::new(item.span(), path.as_ref().to_owned())),
+        other => {
+            let what = format!("a path in `extends` is {}, but must be a string", sort(other));
+            Err(Box::new(Mistake::new(item.span(), what)))
+        }
+    };
+    items.iter().map(path).collect()
 }
 
 /// The candidate that differs least from a misspelt name, if one is near enough to be meant.

@@ -1,8 +1,11 @@
 //! Rendering with real helm, both majors: they agree, nothing secret is left behind, and the cache starts no helm.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cfrt_engine::resource::Hole;
 use cfrt_providers::helm::HelmError;
@@ -14,6 +17,7 @@ use cfrt_providers::helm::record::{Opening, RecordedHook, Status, decode, pendin
 use cfrt_providers::helm::release::{DryRunRequest, dry_run};
 use cfrt_providers::helm::render::{RenderRequest, Renderer};
 use cfrt_providers::helm::rendering::{Rendered, Rendering};
+use cfrt_providers::helm::run::Invocation;
 use cfrt_providers::vault::Vault;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -253,6 +257,54 @@ async fn a_chart_that_is_not_to_be_had_is_one_clear_error() {
     }
 }
 
+/// Serves the files of a folder on loopback, for as many requests as come, and counts them.
+fn serve(folder: PathBuf) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let served = Arc::new(AtomicUsize::new(0));
+    let count = served.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head = String::new();
+            let mut reader = BufReader::new(&stream);
+            while reader.read_line(&mut head).is_ok_and(|length| length > 2) {}
+            let name = head.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned();
+            let body = fs::read(folder.join(name)).unwrap_or_default();
+            count.fetch_add(1, Ordering::SeqCst);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            stream.write_all(&[head.as_bytes(), &body].concat()).expect("the client listens");
+        }
+    });
+    (port, served)
+}
+
+#[tokio::test]
+#[ignore = "needs helm"]
+async fn a_chart_of_a_repository_is_fetched_once() {
+    for helm in helms() {
+        let scene = Scene::new(&[]);
+        let packing = Invocation::new("packing", &["package"]).with(scene.home.path().join("probe"));
+        scene.helm(&helm).await.run(packing.flag("--destination", scene.home.path())).await.unwrap();
+        let (port, served) = serve(scene.home.path().to_owned());
+        let index = format!(
+            "apiVersion: v1\nentries:\n  probe: [{{name: probe, version: 0.1.0, urls: ['http://127.0.0.1:{port}/probe-0.1.0.tgz']}}]\n"
+        );
+        fs::write(scene.home.path().join("index.yaml"), index).unwrap();
+        let source = ChartSource::parse(&format!("http://127.0.0.1:{port}"), Some("probe"), Path::new("/")).unwrap();
+        let (program, cache) = (scene.helm(&helm).await, scene.cache(&helm));
+        let first = resolve(&program, &source, Some("0.1.0"), &cache).await.unwrap();
+        let requests = served.load(Ordering::SeqCst);
+        assert_eq!(resolve(&program, &source, Some("0.1.0"), &cache).await.unwrap(), first);
+        assert_eq!((requests > 0, served.load(Ordering::SeqCst)), (true, requests));
+        assert!(resolve(&program, &source, Some("9.9.9"), &cache).await.unwrap_err().to_string().contains("9.9.9"));
+        let renderer = scene.renderer(&helm).await;
+        let local = renderer.render(scene.request(&helm, values()).await).await.unwrap();
+        let request = RenderRequest { chart: first, ..scene.request(&helm, values()).await };
+        let remote = renderer.render(request).await.unwrap();
+        assert_eq!((local.objects, local.digest), (remote.objects, remote.digest));
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs a control plane"]
 async fn a_dry_run_gives_the_release_that_a_record_is_made_of() {
@@ -278,11 +330,8 @@ async fn a_dry_run_gives_the_release_that_a_record_is_made_of() {
         let live = manifest.replace("thing: \"true\"", "thing: \"false\"");
         assert_eq!(normalised_digest(answer.manifest.expose_secret()), normalised_digest(&live));
         assert!(same_documents(answer.manifest.expose_secret(), &live));
-        let hooks: Vec<RecordedHook> = rendering
-            .hooks
-            .iter()
-            .map(|hook| RecordedHook { facts: hook.facts.clone(), manifest: hook.manifest.clone().unwrap() })
-            .collect();
+        assert_eq!(answer.differing(&rendering, &scene.vault).unwrap(), ["ConfigMap config"]);
+        let hooks: Vec<RecordedHook> = rendering.hooks.iter().map(|hook| hook.recorded().unwrap()).collect();
         let texts = |hooks: &[RecordedHook]| {
             hooks.iter().map(|hook| hook.manifest.expose_secret().to_owned()).collect::<Vec<_>>()
         };

@@ -44,7 +44,7 @@ pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
     let ended = if prepared.plan.count(Action::Refuse) > 0 {
         Ended::without_a_start(Exit::Refused)
     } else if !prepared.plan.writes() {
-        Ended::without_a_start(Exit::Done)
+        Ended::in_step(&prepared.plan)
     } else if agreed(arguments, &prepared)? {
         let watcher = Watcher::new(&prepared.about.tasks, &prepared.plan);
         carry_out(&prepared.plan, &prepared.drivers, &prepared.world, interrupts()?, watcher).await
@@ -67,6 +67,12 @@ impl Ended {
     fn without_a_start(exit: Exit) -> Self {
         let interrupted = exit == Exit::Interrupted;
         Self { report: Report::default(), outcomes: HashMap::new(), interrupted, started: false, exit }
+    }
+
+    fn in_step(plan: &Plan) -> Self {
+        let outcomes = plan.steps.iter().map(|step| (step.resource.id.clone(), Outcome::Unchanged)).collect();
+        let report = Report { unchanged: plan.steps.len(), ..Report::default() };
+        Self { report, outcomes, ..Self::without_a_start(Exit::Done) }
     }
 }
 

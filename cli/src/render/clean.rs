@@ -41,6 +41,14 @@ pub(crate) fn defused(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(harmless).collect())
 }
 
+/// A system's words without the error number that is put behind them: it tells people nothing.
+pub(crate) fn without_numbers(text: &str) -> Cow<'_, str> {
+    const OPENS: &str = " (os error ";
+    let Some((before, rest)) = text.split_once(OPENS) else { return Cow::Borrowed(text) };
+    let behind = rest.split_once(')').map_or("", |(_, behind)| behind);
+    Cow::Owned(format!("{before}{}", without_numbers(behind)))
+}
+
 /// Whether a terminal or a reader could be misled: controls, marks of direction, invisible joiners, tags.
 pub(crate) fn is_hostile(character: char) -> bool {
     character.is_control()
@@ -85,6 +93,12 @@ mod tests {
         for text in ["", "plain", "größer → 日本語 עברית", "✓ ±"] {
             assert!(matches!(clean(text), Cow::Borrowed(same) if same == text));
         }
+    }
+
+    #[test]
+    fn numbers_of_system_errors_are_left_out() {
+        assert_eq!(without_numbers("a: gone (os error 2): b (os error 13)"), "a: gone: b");
+        assert_eq!(without_numbers("a (os error"), "a (os error");
     }
 
     #[test]

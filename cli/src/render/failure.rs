@@ -10,7 +10,7 @@ use cfrt_engine::report::Report;
 use cfrt_engine::resource::ResourceId;
 
 use crate::hints;
-use crate::render::clean::clean_lines;
+use crate::render::clean::{clean_lines, without_numbers};
 use crate::render::mistakes;
 use crate::render::words::{ERROR, HINT, name, paint, plural};
 use crate::trouble::Trouble;
@@ -64,10 +64,13 @@ fn failed(id: &ResourceId, failure: &Failure) -> String {
 
 fn block(causes: &[String], advice: Option<&str>) -> String {
     let mut text = String::new();
-    let error = paint(ERROR, "error");
-    for (number, cause) in causes.iter().enumerate() {
-        let head = if number == 0 { format!("{error}: ") } else { "  caused by: ".to_owned() };
-        paragraph(&mut text, &head, cause);
+    let mut head = format!("{}: ", paint(ERROR, "error"));
+    let mut said = "";
+    for cause in causes {
+        // Some causes begin with all that was said before them.
+        let new = cause.strip_prefix(said).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(cause);
+        paragraph(&mut text, &head, &without_numbers(new));
+        (head, said) = ("  caused by: ".to_owned(), cause);
     }
     text + &advice.map(hint).unwrap_or_default()
 }
@@ -156,6 +159,13 @@ hint: `kubectl auth can-i --list` shows what you may do there
         let text = colourless(&report(&Report { failed: failed.to_vec(), skipped, ..Report::default() }));
         assert_eq!(text.matches("hint: mend the cause and run the same command again").count(), 1, "{text}");
         assert!(text.ends_with("is kept\n"), "{text}");
+    }
+
+    #[test]
+    fn what_was_said_is_not_said_again() {
+        let error = DriverError::new("rendering the chart", "rendering the chart: values don't fit");
+        let text = colourless(&trouble(&Trouble::World(error)));
+        assert_eq!(text, "error: rendering the chart\n  caused by: values don't fit\n");
     }
 
     #[test]

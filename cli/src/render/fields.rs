@@ -83,7 +83,9 @@ fn around_the_difference(lines: [&str; 2]) -> [String; 2] {
 }
 
 fn diff(before: &str, after: &str) -> Vec<String> {
-    let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(before, after);
+    // Else a last line would differ from itself as soon as another one follows it.
+    let [old, new] = [before, after].map(with_end);
+    let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(&old, &new);
     let mut lines = Vec::new();
     for (number, group) in diff.grouped_ops(2).iter().enumerate() {
         if number > 0 {
@@ -115,6 +117,10 @@ fn diff_op(diff: &TextDiff<'_, '_, str>, op: &DiffOp) -> Vec<String> {
         diff_line(*tag, &line)
     });
     shown.collect()
+}
+
+fn with_end(text: &str) -> String {
+    if text.is_empty() || text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
 }
 
 fn without_end(line: &str) -> &str {
@@ -227,6 +233,11 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_gets_a_successor_stays_as_it_is() {
+        assert_eq!(shown(json!("one"), json!("one\ntwo\n")), ["    one", "  + two"]);
+    }
+
+    #[test]
     fn a_long_diff_is_cut_and_says_how_much_is_missing() {
         let text = |word: &str| (0..40).map(|line| format!("{word} {line}\n")).collect::<String>();
         let lines = shown(json!(text("a")), json!(text("b")));
@@ -247,7 +258,7 @@ mod tests {
     #[test]
     fn a_difference_that_no_one_can_see_is_said() {
         let lines = shown(json!("a\nb\n"), json!("a\nb"));
-        assert_eq!(lines, ["    a", "  - b", "  + b", "    (only blanks at the end differ)"]);
+        assert_eq!(lines, ["    (only blanks at the end differ)"]);
     }
 
     #[test]

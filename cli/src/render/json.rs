@@ -98,6 +98,7 @@ fn target(about: &About) -> TargetOutput {
         namespace: runtime.namespace.get_ref().as_str().to_owned(),
         release: runtime.release.get_ref().as_str().to_owned(),
         context: about.target.context.clone(),
+        version: about.target.version.clone(),
         uid: about.target.uid.clone(),
     }
 }

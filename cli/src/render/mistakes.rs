@@ -1,5 +1,7 @@
 //! Mistakes in the desired state to text: what, in which file, the line, and a caret under the place.
 
+use std::borrow::Cow;
+
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use cfrt_engine::source::{Mistake, Mistakes, Source, Sources, Span};
 
@@ -8,14 +10,23 @@ use crate::render::clean::{clean, defused};
 /// The longest line of a file that is shown whole; of a longer one, what is around the place.
 const WIDTH: usize = 100;
 
-/// All mistakes, one block for each.
+/// How many mistakes are shown at once.
+const MOST: usize = 20;
+
+/// How many characters are said about one place.
+const MOST_WORDS: usize = 300;
+
+/// The mistakes, one block for each.
 pub(crate) fn text(sources: &Sources, mistakes: &Mistakes) -> String {
-    let blocks: Vec<String> = mistakes.0.iter().map(|mistake| one(sources, mistake)).collect();
+    let mut blocks: Vec<String> = mistakes.0.iter().take(MOST).map(|mistake| one(sources, mistake)).collect();
+    if mistakes.0.len() > MOST {
+        blocks.push(format!("… and {} more mistakes\n", mistakes.0.len() - MOST));
+    }
     blocks.join("\n")
 }
 
 fn one(sources: &Sources, mistake: &Mistake) -> String {
-    let title = Level::ERROR.primary_title(clean(&mistake.what));
+    let title = Level::ERROR.primary_title(words(&mistake.what));
     let mut text =
         Renderer::styled().term_width(WIDTH).render(&[with_places(sources, mistake, Group::with_title(title))]);
     text.push('\n');
@@ -27,6 +38,7 @@ fn with_places<'a>(sources: &'a Sources, mistake: &'a Mistake, group: Group<'a>)
     let Some((source, range)) = sources.locate(&mistake.at) else { return group };
     let here = annotation(AnnotationKind::Primary, source, &range, &mistake.label);
     let beside = mistake.beside.as_ref().and_then(|(at, words)| Some((sources.locate(at)?, words)));
+    let excerpt = |source| excerpt(sources, mistake, source);
     match beside {
         None => group.element(excerpt(source).annotation(here)),
         Some(((other, range), words)) => {
@@ -40,14 +52,39 @@ fn with_places<'a>(sources: &'a Sources, mistake: &'a Mistake, group: Group<'a>)
     }
 }
 
-fn excerpt(source: &Source) -> Snippet<'_, Annotation<'_>> {
-    Snippet::source(defused(&source.text)).path(clean(&source.path.to_string_lossy()).into_owned())
+fn excerpt<'a>(sources: &Sources, mistake: &Mistake, source: &'a Source) -> Snippet<'a, Annotation<'a>> {
+    let mut text = defused(&source.text);
+    for (hidden, range) in mistake.hidden.iter().filter_map(|hidden| sources.locate(hidden)) {
+        if hidden == source {
+            text = starred(&text, &boundaries(source, &range)).into();
+        }
+    }
+    Snippet::source(text).path(clean(&source.path.to_string_lossy()).into_owned())
+}
+
+/// The text with a star for each byte of a range, so that offsets still hold.
+fn starred(text: &str, range: &Span) -> String {
+    let stars = text[range.clone()].bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' });
+    let (before, behind) = (&text[..range.start], &text[range.end..]);
+    [before, &stars.collect::<String>(), behind].concat()
 }
 
 fn annotation<'a>(kind: AnnotationKind, source: &Source, range: &Span, label: &'a str) -> Annotation<'a> {
-    let (start, end) = (source.text.floor_char_boundary(range.start), source.text.ceil_char_boundary(range.end));
-    let annotation = kind.span(start..end);
-    if label.is_empty() { annotation } else { annotation.label(clean(label)) }
+    let annotation = kind.span(boundaries(source, range));
+    if label.is_empty() { annotation } else { annotation.label(words(label)) }
+}
+
+fn boundaries(source: &Source, range: &Span) -> Span {
+    let start = source.text.floor_char_boundary(range.start);
+    start..source.text.ceil_char_boundary(range.end).max(start)
+}
+
+/// What is said of a place; a name in it can be as long as the file.
+fn words(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MOST_WORDS) {
+        Some((end, _)) => format!("{}…", clean(&text[..end])).into(),
+        None => clean(text),
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +188,25 @@ error: contradiction
             !text.contains(|character: char| character != '\n' && super::super::clean::is_hostile(character)),
             "{text:?}"
         );
+    }
+
+    #[test]
+    fn a_secret_that_stands_in_the_file_is_not_shown() {
+        let mistake = Mistake::new(0..5, "a token").beside(16..17, "and this").hiding([9..13, 21..24]);
+        let text = shown(&[("a.toml", "token = 'söß'\nk = 'key'\n")], vec![mistake]);
+        assert!(text.contains("1 | token = '*****'\n") && !text.contains("key"), "{text}");
+    }
+
+    #[test]
+    fn more_mistakes_than_anyone_reads_are_counted() {
+        let text = shown(&[("a.toml", "a = 1")], vec![Mistake::new(0..1, "wrong"); MOST + 2]);
+        assert!(text.matches("error: wrong").count() == MOST && text.ends_with("\n… and 2 more mistakes\n"), "{text}");
+    }
+
+    #[test]
+    fn a_name_without_end_is_cut() {
+        let text = shown(&[("a.toml", "a = 1")], vec![Mistake::new(0..1, "k".repeat(9000))]);
+        assert!(text.len() < 600 && text.contains("k…\n"), "{text}");
     }
 
     #[test]

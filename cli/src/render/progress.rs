@@ -1,6 +1,5 @@
 //! Events to what a person sees while they happen: a line for each task on a terminal, plain lines elsewhere.
 
-use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
@@ -108,8 +107,10 @@ struct TaskProgress {
     skipped: usize,
     began: Option<Duration>,
     ended: Option<Duration>,
-    /// What is under way, and what is lacking where it is only waited for.
-    under_way: BTreeMap<ResourceId, UnderWay>,
+    /// What is under way, in the order in which it began, and what is lacking where it is only waited for.
+    under_way: Vec<(ResourceId, UnderWay)>,
+    /// The owners of brackets: under way from the first to the last, and so no news.
+    owners: Vec<ResourceId>,
 }
 
 #[derive(Debug, Clone)]
@@ -132,7 +133,8 @@ impl TaskProgress {
             skipped: 0,
             began: None,
             ended: None,
-            under_way: BTreeMap::new(),
+            under_way: Vec::new(),
+            owners: plan.graph.scopes().iter().map(|scope| plan.steps[scope.owner].resource.id.clone()).collect(),
         }
     }
 
@@ -153,11 +155,14 @@ impl TaskProgress {
 
     fn begin(&mut self, resource: &ResourceId, what: UnderWay, now: Duration) {
         self.began.get_or_insert(now);
-        self.under_way.insert(resource.clone(), what);
+        self.under_way.retain(|(id, _)| id != resource);
+        if !self.owners.contains(resource) {
+            self.under_way.push((resource.clone(), what));
+        }
     }
 
     fn finish(&mut self, resource: &ResourceId, action: Action, outcome: &Outcome, now: Duration) {
-        self.under_way.remove(resource);
+        self.under_way.retain(|(id, _)| id != resource);
         self.open = self.open.saturating_sub(1);
         match outcome {
             Outcome::Done if action.writes() => self.done += 1,
@@ -219,17 +224,17 @@ impl TaskProgress {
         if before.is_empty() { String::new() } else { format!("after {}", before.join(", ")) }
     }
 
-    /// What keeps it: something that is waited for before something that is written, and how many more there are.
+    /// What keeps it: what is waited for longest, or else what is written last, and how many more there are.
     fn at_work(&self) -> String {
-        let waiting = |(id, what): (&ResourceId, &UnderWay)| match what {
+        let waiting = |(id, what): &(ResourceId, UnderWay)| match what {
             UnderWay::Waiting(lacking) => Some(format!("waiting: {} {}", name(id), clean(lacking))),
             UnderWay::Writing(_) => None,
         };
-        let writing = |(id, what): (&ResourceId, &UnderWay)| match what {
+        let writing = |(id, what): &(ResourceId, UnderWay)| match what {
             UnderWay::Writing(action) => Some(format!("{} {}", under_way_and_after(*action).0, name(id))),
             UnderWay::Waiting(_) => None,
         };
-        let first = self.under_way.iter().find_map(waiting).or_else(|| self.under_way.iter().find_map(writing));
+        let first = self.under_way.iter().find_map(waiting).or_else(|| self.under_way.iter().rev().find_map(writing));
         match (first, self.under_way.len()) {
             (None, _) => String::new(),
             (Some(first), 0 | 1) => first,

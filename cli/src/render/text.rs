@@ -53,8 +53,8 @@ pub(crate) fn outcome(plan: &Plan, report: &Report, interrupted: bool, exit: Exi
 }
 
 fn header(about: &About, plan: &Plan) -> Vec<String> {
-    let (runtime, target) = (about.facts.runtime.name.get_ref().as_str(), &about.target);
-    let mut parts = vec![format!("{runtime} on {} (uid {})", clean(&target.context), shortened(&target.uid))];
+    let (runtime, context) = (about.facts.runtime.name.get_ref().as_str(), clean(&about.target.context));
+    let mut parts = vec![format!("{runtime} on {context}{}", identity(&about.target.uid))];
     parts.extend(plan.steps.iter().filter_map(chart));
     let (objects, requests) = (plural(plan.steps.len(), "object"), plural(about.requests, "request"));
     parts.push(format!("{objects}, {requests}, {} ms", about.took.as_millis()));
@@ -76,10 +76,11 @@ fn wrapped(parts: Vec<String>) -> Vec<String> {
     lines
 }
 
-fn shortened(uid: &str) -> String {
+/// The beginning of a cluster's UID, where we may see it.
+fn identity(uid: &str) -> String {
     let short: String = uid.chars().take(8).collect();
     let more = if short.len() < uid.len() { "…" } else { "" };
-    format!("{}{more}", clean(&short))
+    if uid.is_empty() { String::new() } else { format!(" (uid {}{more})", clean(&short)) }
 }
 
 /// The chart that a release step is about, as its driver's settings name it.

@@ -63,7 +63,9 @@ pub(super) struct TargetOutput {
     pub(super) release: String,
     /// The kubeconfig context.
     pub(super) context: String,
-    /// The UID of the cluster's kube-system namespace.
+    /// The API server's version.
+    pub(super) version: String,
+    /// The UID of the cluster's kube-system namespace; empty where we may not see it.
     pub(super) uid: String,
 }
 

@@ -108,7 +108,7 @@ fn mistakes_of_several_tables_are_told_at_once_in_the_order_of_their_places() {
     assert_eq!(
         wrong(&format!("{HEAD}[git]\nnames = 3\n[gti]\n[access]\nnmes = []")),
         [
-            "in [git]: invalid type: integer `3`, expected a sequence: ",
+            "`names` in [git] is an integer, but must be an array: ",
             "unknown table `gti`: did you mean `git`?",
             "unknown key `nmes` in [access]: did you mean `names`?"
         ]

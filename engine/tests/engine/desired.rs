@@ -80,6 +80,15 @@ fn the_names_of_tables_come_in_alphabetical_order() {
 }
 
 #[test]
+fn the_name_of_a_value_is_where_it_was_written_last() {
+    let sources = sources(&["schema = 1\nacess = 1", "acess = 2"]);
+    let desired = parse(&sources).expect("both are right");
+    let (_, place) = desired.names().next().expect("it is there");
+    let (source, _) = sources.locate(&place).expect("it has a place");
+    assert_eq!(source.path.to_str(), Some("1.toml"));
+}
+
+#[test]
 fn a_table_that_is_not_there_is_none() {
     let sources = sources(&["schema = 1"]);
     assert!(parse(&sources).expect("it is right").table::<Access>("access").expect("nothing is wrong").is_none());
@@ -105,10 +114,21 @@ fn texts_that_are_no_toml_are_told_together() {
 
 #[test]
 fn what_a_text_extends_is_known_before_it_is_parsed() {
-    let names = |text: &str| extends(text).into_iter().map(|name| name.into_inner()).collect::<Vec<_>>();
+    let names = |text: &str| {
+        let names = extends(text).expect("it is an array of paths");
+        names.into_iter().map(|name| name.into_inner()).collect::<Vec<_>>()
+    };
     assert_eq!(names("extends = ['a.toml', 'b.toml']\n[x]"), ["a.toml", "b.toml"]);
     assert_eq!(names("[x]"), Vec::<String>::new());
     assert_eq!(names("extends = "), Vec::<String>::new());
+}
+
+#[test]
+fn what_extends_nothing_that_has_a_path_is_refused_where_it_stands() {
+    let refused = |text: &str| extends(text).map(|_| ()).expect_err("it is no array of paths");
+    let text = "schema = 1\nextends = 'base.toml'";
+    assert_eq!((&text[refused(text).at], refused(text).label.as_str()), ("'base.toml'", "write `['base.toml']`"));
+    assert_eq!(refused("extends = [1]").what, "a path in `extends` is an integer, but must be a string");
 }
 
 fn facts_of(text: &str) -> Result<(), Mistakes> {
@@ -139,7 +159,7 @@ fn mistakes_in_both_shared_tables_are_told_together_and_in_order() {
     assert_eq!(
         whats(facts_of(text).expect_err("both are wrong")),
         [
-            "in [runtime]: a name has 1 to 63 lower-case letters, digits and dashes, no dash first or last",
+            "`name` in [runtime]: it has the character `R`; a name is in lower case",
             "unknown key `contekst` in [cluster]"
         ]
     );

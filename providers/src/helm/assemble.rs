@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::chart::Chart;
 use super::generated::{self, Second, Turns};
 use super::manifest::{Manifest, Parsed, ParsedHook};
-use super::rendering::{ChartFacts, Hook, Identity, Rendered, Rendering};
+use super::rendering::{ChartFacts, Hook, Identity, Rendered, Rendering, texts_digest};
 use super::scan::Volatile;
 use crate::vault::{Mask, Vault, put_string_data_into_data};
 
@@ -16,7 +16,7 @@ use crate::vault::{Mask, Vault, put_string_data_into_data};
 ///
 /// Every Secret is sealed before any other document is masked, so that no order of templates lets a value through.
 /// `names` are the release's, which are shown everywhere.
-pub(crate) fn assemble(
+pub fn assemble(
     vault: &Vault,
     chart: &Chart,
     names: &[String],
@@ -26,6 +26,7 @@ pub(crate) fn assemble(
     let mut sealing = Sealing { vault, second: second.map(second_of), turns: Turns::default() };
     let objects: Vec<Draft> =
         first.objects.into_iter().map(|Parsed { source, value }| sealing.draft(source, value)).collect();
+    let texts = texts_digest(&first.text, first.hooks.iter().map(|hook| (&hook.facts, hook.text.as_str())));
     let mut facts = Vec::new();
     let mut hooks = Vec::new();
     for ParsedHook { facts: hook, value, text } in first.hooks {
@@ -50,6 +51,7 @@ pub(crate) fn assemble(
         hooks,
         crds: first.crds.into_iter().map(definition).collect(),
         manifest: Some(first.text.into()),
+        texts,
         volatile: Volatile::default(),
     }
 }
@@ -90,7 +92,8 @@ impl Sealing<'_> {
     fn draft(&mut self, source: String, value: Value) -> Draft {
         let value = as_stored(value);
         let second = self.second.as_ref();
-        let generated = second.map_or_else(Vec::new, |second| second.differing(&mut self.turns, &source, &value));
+        let generated =
+            second.and_then(|second| second.differing(&mut self.turns, &source, &value)).unwrap_or_default();
         let document = if is_secret(&value) {
             self.vault.seal_document(value)
         } else {
@@ -117,7 +120,8 @@ fn is_secret(value: &Value) -> bool {
     value["kind"] == "Secret" && value["apiVersion"] == "v1"
 }
 
-fn as_stored(mut value: Value) -> Value {
+/// Gives an object as the server stores it, as far as two spellings of one Secret go.
+pub(crate) fn as_stored(mut value: Value) -> Value {
     if is_secret(&value) {
         put_string_data_into_data(&mut value);
     }

@@ -1,11 +1,14 @@
 //! Renderings on disk, for their owner's eyes only and without a secret value: a plan in step starts no helm.
+//!
+//! A file is one line of text, then an index as JSON, then the bodies of the documents, which are read when they are needed:
+//! `FORMAT KEYED-DIGEST-OF-THE-REST LENGTH-OF-THE-INDEX`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cfrt_engine::resource::{Hole, Pointer};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::hook::HookFacts;
 use super::rendering::{ChartFacts, Hook, Identity, Packed, Rendered, Rendering};
@@ -14,7 +17,7 @@ use crate::private;
 use crate::vault::Vault;
 
 /// Changes with the form of the file, and with whatever else makes older files wrong.
-pub(crate) const FORMAT: &str = "cfrt.rendering/1";
+pub(crate) const FORMAT: &str = "cfrt.rendering/2";
 
 const RENDERINGS: &str = "renderings";
 const KEPT: usize = 64;
@@ -36,24 +39,26 @@ impl Cache {
     /// What is damaged, of somebody else, or sealed with another key is as good as absent.
     pub(crate) fn load(&self, vault: &Vault, key: &str) -> Option<Rendering> {
         let path = self.path(key);
-        let bytes = private::read(&path, LARGEST)?;
-        let end = bytes.iter().position(|&byte| byte == b'\n')?;
-        let (head, content) = (&bytes[..end], &bytes[end + 1..]);
-        if head != head_of(vault, content).as_bytes() {
+        let file: Arc<[u8]> = private::read(&path, LARGEST)?.into();
+        let head_end = file.iter().position(|&byte| byte == b'\n')? + 1;
+        let head = std::str::from_utf8(&file[..head_end]).ok()?;
+        let index_end = head_end.checked_add(head.trim_end().rsplit(' ').next()?.parse().ok()?)?;
+        let index = file.get(head_end..index_end)?;
+        if head != head_of(vault, &file[head_end..], index.len()) {
             return None;
         }
-        let stored: Stored = serde_json::from_slice(content).ok()?;
+        let stored: Stored = serde_json::from_slice(index).ok()?;
         private::touch(&path);
-        Some(stored.rendering())
+        Some(stored.rendering(&Bodies { file: file.clone(), start: index_end }))
     }
 
     /// Keeps a rendering; what can't be kept is rendered again next time.
     pub(crate) fn store(&self, vault: &Vault, key: &str, rendering: &Rendering) {
-        let Ok(content) = Stored::of(rendering).and_then(|stored| serde_json::to_vec(&stored)) else { return };
-        let mut bytes = head_of(vault, &content).into_bytes();
-        bytes.push(b'\n');
-        bytes.extend(content);
-        let kept = private::folder(&self.folder).and_then(|()| private::write(&self.path(key), &bytes));
+        let mut bodies = Vec::new();
+        let Ok(index) = serde_json::to_vec(&Stored::of(rendering, &mut bodies)) else { return };
+        let rest = [index.as_slice(), &bodies].concat();
+        let file = [head_of(vault, &rest, index.len()).as_bytes(), &rest].concat();
+        let kept = private::folder(&self.folder).and_then(|()| private::write(&self.path(key), &file));
         if kept.is_ok() {
             private::keep_newest(&self.folder, KEPT);
         }
@@ -64,14 +69,20 @@ impl Cache {
     }
 }
 
-fn head_of(vault: &Vault, content: &[u8]) -> String {
-    format!("{FORMAT} {}", vault.digest(content))
+fn head_of(vault: &Vault, rest: &[u8], index: usize) -> String {
+    format!("{FORMAT} {} {index}\n", vault.digest(rest))
+}
+
+struct Bodies {
+    file: Arc<[u8]>,
+    start: usize,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
     chart: StoredChart,
     digest: String,
+    texts: String,
     volatile: Volatile,
     objects: Vec<StoredObject>,
     hooks: Vec<StoredHook>,
@@ -98,7 +109,8 @@ struct StoredObject {
     digest: String,
     identity: Identity,
     holes: BTreeMap<Pointer, StoredHole>,
-    body: Box<RawValue>,
+    start: usize,
+    length: usize,
 }
 
 #[derive(Serialize, Deserialize, Clone, Copy)]
@@ -109,58 +121,69 @@ enum StoredHole {
 }
 
 impl Stored {
-    fn of(rendering: &Rendering) -> serde_json::Result<Self> {
-        let Rendering { chart, objects, hooks, crds, manifest: _, digest, volatile } = rendering;
+    fn of(rendering: &Rendering, bodies: &mut Vec<u8>) -> Self {
+        let Rendering { chart, objects, hooks, crds, manifest: _, digest, texts, volatile } = rendering;
         let ChartFacts { name, version, app_version, digest: chart_digest } = chart.clone();
-        let hook =
-            |hook: &Hook| Ok(StoredHook { facts: hook.facts.clone(), object: StoredObject::of(&hook.rendered)? });
-        Ok(Self {
+        let mut stored = |rendered: &Rendered| StoredObject::of(rendered, bodies);
+        Self {
             chart: StoredChart { name, version, app_version, digest: chart_digest },
             digest: digest.clone(),
+            texts: texts.clone(),
             volatile: *volatile,
-            objects: objects.iter().map(StoredObject::of).collect::<Result<_, _>>()?,
-            hooks: hooks.iter().map(hook).collect::<Result<_, _>>()?,
-            crds: crds.iter().map(StoredObject::of).collect::<Result<_, _>>()?,
-        })
+            objects: objects.iter().map(&mut stored).collect(),
+            crds: crds.iter().map(&mut stored).collect(),
+            hooks: hooks
+                .iter()
+                .map(|hook| StoredHook { facts: hook.facts.clone(), object: stored(&hook.rendered) })
+                .collect(),
+        }
     }
 
-    fn rendering(self) -> Rendering {
+    fn rendering(self, bodies: &Bodies) -> Rendering {
         let StoredChart { name, version, app_version, digest } = self.chart;
-        let hook = |StoredHook { facts, object }| Hook { facts, rendered: object.rendered(), manifest: None };
+        let rendered = |object: StoredObject| object.rendered(bodies);
+        let hook = |StoredHook { facts, object }| Hook { facts, rendered: rendered(object), manifest: None };
         Rendering {
             chart: ChartFacts { name, version, app_version, digest },
-            objects: self.objects.into_iter().map(StoredObject::rendered).collect(),
+            objects: self.objects.into_iter().map(rendered).collect(),
             hooks: self.hooks.into_iter().map(hook).collect(),
-            crds: self.crds.into_iter().map(StoredObject::rendered).collect(),
+            crds: self.crds.into_iter().map(rendered).collect(),
             manifest: None,
             digest: self.digest,
+            texts: self.texts,
             volatile: self.volatile,
         }
     }
 }
 
 impl StoredObject {
-    fn of(rendered: &Rendered) -> serde_json::Result<Self> {
+    fn of(rendered: &Rendered, bodies: &mut Vec<u8>) -> Self {
         let document = rendered.document();
         let hole = |hole: &Hole| match hole {
             Hole::Secret => StoredHole::Secret,
             Hole::Generated => StoredHole::Generated,
         };
-        Ok(Self {
+        let body = document.body.to_string();
+        let start = bodies.len();
+        bodies.extend(body.as_bytes());
+        Self {
             source: rendered.source.clone(),
             digest: rendered.digest.clone(),
             identity: rendered.identity.clone(),
             holes: document.holes.iter().map(|(place, kind)| (place.clone(), hole(kind))).collect(),
-            body: serde_json::value::to_raw_value(&document.body)?,
-        })
+            start,
+            length: body.len(),
+        }
     }
 
-    fn rendered(self) -> Rendered {
+    fn rendered(self, bodies: &Bodies) -> Rendered {
         let hole = |hole| match hole {
             StoredHole::Secret => Hole::Secret,
             StoredHole::Generated => Hole::Generated,
         };
         let holes = self.holes.into_iter().map(|(place, kind)| (place, hole(kind))).collect();
-        Rendered::packed(self.source, self.identity, self.digest, Packed { body: self.body, holes })
+        let start = bodies.start + self.start;
+        let packed = Packed { file: bodies.file.clone(), body: start..start + self.length, holes };
+        Rendered::packed(self.source, self.identity, self.digest, packed)
     }
 }

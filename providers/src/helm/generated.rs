@@ -30,13 +30,17 @@ impl Second {
         Self(values.map(|(source, value)| (turns.key(&source, &value), value)).collect())
     }
 
-    /// Gives the places of an object's generated values.
-    pub(crate) fn differing(&self, turns: &mut Turns, source: &str, value: &Value) -> Vec<Pointer> {
+    /// Gives the places where an object differs from its counterpart; `None` where it has none.
+    pub(crate) fn differing(&self, turns: &mut Turns, source: &str, value: &Value) -> Option<Vec<Pointer>> {
+        let other = self.0.get(&turns.key(source, value))?;
         let mut places = Vec::new();
-        if let Some(other) = self.0.get(&turns.key(source, value)) {
-            compare(Pointer::new(), value, other, &mut places);
-        }
-        places
+        compare(Pointer::new(), value, other, &mut places);
+        Some(places)
+    }
+
+    /// Tells how many objects there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -71,7 +75,7 @@ mod tests {
 
     fn differing(one: Value, other: Value) -> Vec<Pointer> {
         let second = Second::new([("t".to_owned(), other)].into_iter());
-        second.differing(&mut Turns::default(), "t", &one)
+        second.differing(&mut Turns::default(), "t", &one).unwrap()
     }
 
     #[test]
@@ -87,9 +91,9 @@ mod tests {
         let object = |name: &str| json!({"kind": "Job", "metadata": {"name": name}});
         let second = Second::new(["x1", "x2"].map(|name| ("t".to_owned(), object(name))).into_iter());
         let mut turns = Turns::default();
-        assert_eq!(second.differing(&mut turns, "t", &object("y1")), ["/metadata/name"]);
-        assert_eq!(second.differing(&mut turns, "t", &object("x2")), Vec::<Pointer>::new());
-        assert_eq!(second.differing(&mut turns, "t", &object("only here")), Vec::<Pointer>::new());
+        assert_eq!(second.differing(&mut turns, "t", &object("y1")).unwrap(), ["/metadata/name"]);
+        assert_eq!(second.differing(&mut turns, "t", &object("x2")).unwrap(), Vec::<Pointer>::new());
+        assert_eq!(second.differing(&mut turns, "t", &object("only here")), None);
     }
 
     proptest! {

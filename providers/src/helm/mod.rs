@@ -1,7 +1,7 @@
 //! Helm: finding and running it, what its charts render to, and the records it keeps.
 
 mod archive;
-mod assemble;
+pub mod assemble;
 pub mod binary;
 mod cache;
 pub mod chart;
@@ -43,6 +43,9 @@ pub enum HelmError {
     /// A release record can't be read or written.
     #[error(transparent)]
     Record(#[from] record::RecordError),
+    /// A secret value is needed that only a fresh rendering brings.
+    #[error(transparent)]
+    Missing(#[from] crate::vault::Missing),
     /// The cluster serves more APIs than can be told to helm.
     #[error("the cluster serves so many APIs ({count}) that they can't be handed to helm")]
     TooManyApis {

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::OnceLock;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use cfrt_engine::resource::{Document, Hole, Pointer};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::hook::HookFacts;
+use super::manifest::normalised_digest;
+use super::record::RecordedHook;
 use super::scan::Volatile;
+use crate::kube::gvk::Gvk;
 use crate::vault::hexadecimal;
 
 /// A chart as a rendering names it.
@@ -42,6 +45,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The kind that it says it is.
+    pub fn gvk(&self) -> Gvk {
+        Gvk::new(&self.api_version, &self.kind)
+    }
+
     pub(crate) fn of(object: &Value) -> Self {
         let text = |pointer| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         Self {
@@ -69,10 +77,11 @@ pub struct Rendered {
     packed: Option<Packed>,
 }
 
-/// A document as the cache holds it.
+/// A document as the cache holds it: a part of a file whose keyed digest was right.
 #[derive(Clone)]
 pub(crate) struct Packed {
-    pub(crate) body: Box<RawValue>,
+    pub(crate) file: Arc<[u8]>,
+    pub(crate) body: Range<usize>,
     pub(crate) holes: BTreeMap<Pointer, Hole>,
 }
 
@@ -91,8 +100,9 @@ impl Rendered {
     /// Gives the document.
     pub fn document(&self) -> &Document {
         self.document.get_or_init(|| {
-            let Packed { body, holes } = self.packed.clone().expect("made with a document, or with a packed one");
-            let body = serde_json::from_str(body.get()).expect("its keyed digest was right, so that we packed it");
+            let Packed { file, body, holes } = self.packed.clone().expect("made with a document, or with a packed one");
+            let body =
+                serde_json::from_slice(&file[body]).expect("the file's keyed digest was right, so that we wrote it");
             Document { body, holes }
         })
     }
@@ -122,6 +132,13 @@ pub struct Hook {
     pub manifest: Option<SecretString>,
 }
 
+impl Hook {
+    /// Gives the hook as the release record keeps it; `None` in a rendering from the cache.
+    pub fn recorded(&self) -> Option<RecordedHook> {
+        Some(RecordedHook { facts: self.facts.clone(), manifest: self.manifest.clone()? })
+    }
+}
+
 /// What a chart renders to with certain values for a certain cluster.
 #[derive(Debug, Clone)]
 pub struct Rendering {
@@ -137,8 +154,23 @@ pub struct Rendering {
     pub manifest: Option<SecretString>,
     /// `sha256:…` of objects and hooks; generated values don't count.
     pub digest: String,
+    /// What [`texts_digest`] says of the very texts that helm wrote; one that draws lots has another each time.
+    pub texts: String,
     /// What makes two renderings differ.
     pub volatile: Volatile,
+}
+
+/// Digests the text of a release's objects and the texts of its hooks, whichever major of helm wrote them.
+///
+/// It tells at once that a release record holds what is rendered now; where it differs, the documents may still be the same.
+pub fn texts_digest<'a>(manifest: &str, hooks: impl Iterator<Item = (&'a HookFacts, &'a str)>) -> String {
+    let of_hook = |(facts, text): (&HookFacts, &str)| {
+        [&facts.path, &facts.kind, &facts.name, &normalised_digest(text)].map(String::as_str).join(" ")
+    };
+    let mut hooks: Vec<String> = hooks.map(of_hook).collect();
+    hooks.sort();
+    let all = [vec![normalised_digest(manifest)], hooks].concat().join("\n");
+    format!("sha256:{}", hexadecimal(&Sha256::digest(all)))
 }
 
 impl Rendering {
@@ -188,8 +220,8 @@ mod tests {
     fn a_packed_document_is_the_same_when_it_is_asked_for() {
         let whole = rendered(json!({"kind": "A", "x": [1, "b"]}), &["/x/1"]);
         let document = whole.document().clone();
-        let body = RawValue::from_string(document.body.to_string()).unwrap();
-        let packed = Packed { body, holes: document.holes };
+        let text = format!("before{}", document.body);
+        let packed = Packed { body: 6..text.len(), file: text.into_bytes().into(), holes: document.holes };
         assert_eq!(Rendered::packed(whole.source.clone(), whole.identity.clone(), whole.digest.clone(), packed), whole);
     }
 }

@@ -73,6 +73,8 @@ impl MapDriver {
         if let Some(behind) = behaviour.behind.filter(|behind| !state.things.contains_key(behind)) {
             return Observation::Hidden { behind: text::id(&behind) };
         }
+        let before = matches!(wanted.before, Some(Observation::Present { .. }));
+        assert_eq!(before, wanted.depth == Depth::DryRun, "a closer look is told of the first");
         let Some(thing) = state.things.get(&wanted.resource.id.address.name) else { return Observation::Absent };
         let stamp = Stamp { uid: "uid".to_owned(), revision: thing.revision.to_string() };
         let predicted = (wanted.depth == Depth::DryRun).then(|| {

@@ -158,6 +158,7 @@ fn check(plan: &Plan, events: &[Event]) {
                 assert!(!finished.contains(resource), "{resource} starts after its end");
             }
             Event::Revealed { resource, .. } | Event::Waiting { resource, .. } => {
+                assert!(started.contains(resource), "{resource} is heard of before it starts");
                 assert!(!finished.contains(resource), "{resource} is heard of after its end");
             }
             Event::Finished { resource, .. } => {

@@ -16,10 +16,12 @@ use crate::helm::hook::{HookEvent, HookFacts};
 use crate::helm::manifest::Manifest;
 use crate::helm::record::{Revision, Status};
 use crate::helm::render::RenderRequest;
-use crate::helm::rendering::{Rendered, Rendering};
-use crate::helm::values;
+use crate::helm::rendering::{Rendered, Rendering, texts_digest};
+use crate::helm::values::{self, ValuesError};
 use crate::kube::difference::difference;
+use crate::kube::discovery::Discovery;
 use crate::kube::gvk::{Gvk, Resolved, address};
+use crate::vault::Vault;
 use crate::world::{Access, World};
 
 /// A chart with its values, and the release that it is to become.
@@ -60,6 +62,8 @@ pub struct ChartAnswer {
     pub crds: Vec<Item>,
     /// The release's objects.
     pub objects: Vec<Item>,
+    /// Those of them that define kinds of others of them, which the server doesn't know yet.
+    pub definitions: Vec<Address>,
     /// The hooks that run before the objects and those that run after them, each in its order.
     pub hooks: [Vec<HookItem>; 2],
     /// What an earlier revision made and this one doesn't have.
@@ -116,20 +120,40 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
     let values = merged(question)?;
     let request = request(world, question, chart, values.clone(), is_install(&history));
     let rendering = world.charts.render(request, world.access == Access::ReadWrite).await?;
-    let next = next(world, &history, &rendering, &values);
-    let places = Places::of(world, question, &rendering);
+    answer(&world.vault, &world.discovery, question, &history, &rendering, values)
+}
+
+/// Holds a rendering against the release's records. Pure.
+///
+/// # Errors
+///
+/// A record whose manifest can't be read.
+pub fn answer(
+    vault: &Vault,
+    discovery: &Discovery,
+    question: &ChartQuestion,
+    history: &History,
+    rendering: &Rendering,
+    values: Value,
+) -> Result<ChartAnswer, DriverError> {
+    let next = next(vault, history, rendering, &values);
+    let places = Places::of(discovery, question, rendering);
     let objects = places.items(&rendering.objects);
-    let removed = removed(&places, &history, &objects)?;
+    // What holds the same texts holds nothing that this rendering doesn't.
+    let others = |revision: &&Revision| !same_texts(revision, rendering);
+    let earlier = history.newest.iter().chain(&history.deployed).filter(others);
+    let removed = removed(&places, earlier, &objects)?;
     Ok(ChartAnswer {
         name: rendering.chart.name.clone(),
         version: rendering.chart.version.clone(),
         digest: rendering.chart.digest.clone(),
         rendering: rendering.digest.clone(),
         crds: places.items(&rendering.crds),
-        hooks: places.hooks(&rendering, next.install),
+        hooks: places.hooks(rendering, next.install),
+        definitions: places.definitions(&rendering.objects),
         objects,
         removed,
-        remarks: remarks(&rendering),
+        remarks: remarks(rendering),
         values,
         next,
     })
@@ -142,7 +166,16 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
 /// A values file that is missing or no YAML, and numbers that helm would change.
 pub fn merged(question: &ChartQuestion) -> Result<Value, DriverError> {
     values::merged(&question.facts, &question.values, &question.set, "[chart.set]")
-        .map_err(|error| DriverError::new("reading the chart's values", error))
+        .map_err(|error| {
+            let hint = match &error {
+                ValuesError::Unreadable { .. } => "paths in `[chart] values` are seen from the file that names them",
+                ValuesError::NotYaml { .. }
+                | ValuesError::Several { .. }
+                | ValuesError::NotAMap { .. }
+                | ValuesError::LargeNumber { .. } => "",
+            };
+            DriverError::new("reading the chart's values", error).hint(hint)
+        })
 }
 
 /// The chart itself.
@@ -175,7 +208,7 @@ fn is_install(history: &History) -> bool {
     history.newest.as_ref().is_none_or(|newest| newest.status == Status::Uninstalled)
 }
 
-fn next(world: &World, history: &History, rendering: &Rendering, values: &Value) -> Next {
+fn next(vault: &Vault, history: &History, rendering: &Rendering, values: &Value) -> Next {
     let Some(newest) = &history.newest else {
         return Next {
             revision: 1,
@@ -187,13 +220,13 @@ fn next(world: &World, history: &History, rendering: &Rendering, values: &Value)
     };
     let busy = (newest.status.is_pending() && history.age < ABANDONED_AFTER).then(|| ABANDONED_AFTER - history.age);
     let first_deployed = newest.first_deployed.map(|at| at.to_string());
-    let because = reason(world, newest, rendering, values);
+    let because = reason(vault, newest, rendering, values);
     let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
     Next { revision, install: is_install(history), because, busy, first_deployed }
 }
 
 /// Why the newest revision isn't enough.
-fn reason(world: &World, newest: &Revision, rendering: &Rendering, values: &Value) -> Option<String> {
+fn reason(vault: &Vault, newest: &Revision, rendering: &Rendering, values: &Value) -> Option<String> {
     if newest.status != Status::Deployed {
         return Some(format!("revision {} is {}", newest.revision, newest.status));
     }
@@ -209,7 +242,13 @@ fn reason(world: &World, newest: &Revision, rendering: &Rendering, values: &Valu
         // Only where values moved, not what they say: helm lets secrets stand among them.
         return Some(format!("values changed: {}", moved.join(", ")));
     }
-    (!same_objects(world, newest, rendering)).then(|| "the chart renders differently".to_owned())
+    (!same_texts(newest, rendering) && !same_objects(vault, newest, rendering))
+        .then(|| "the chart renders differently".to_owned())
+}
+
+fn same_texts(newest: &Revision, rendering: &Rendering) -> bool {
+    let hooks = newest.hooks.iter().map(|hook| (&hook.facts, hook.manifest.expose_secret()));
+    texts_digest(newest.manifest.expose_secret(), hooks) == rendering.texts
 }
 
 /// The paths at which two sets of user values differ.
@@ -237,7 +276,7 @@ fn as_recorded(values: Value) -> Value {
 }
 
 /// Compares the documents themselves: the texts may differ in spelling, and in what each rendering makes anew.
-fn same_objects(world: &World, newest: &Revision, rendering: &Rendering) -> bool {
+fn same_objects(vault: &Vault, newest: &Revision, rendering: &Rendering) -> bool {
     let Ok(recorded) = Manifest::parse(newest.manifest.expose_secret()) else { return false };
     let texts = newest.hooks.iter().map(|hook| hook.manifest.expose_secret().to_owned()).collect::<Vec<_>>();
     let hooks =
@@ -251,23 +290,23 @@ fn same_objects(world: &World, newest: &Revision, rendering: &Rendering) -> bool
         .chain(rendering.hooks.iter().map(|hook| hook.rendered.document()));
     for document in rendered {
         let Some(there) = recorded.remove(&identity(&document.body)) else { return false };
-        if !same_document(world, document, there) {
+        if !same_document(vault, document, there) {
             return false;
         }
     }
     recorded.is_empty()
 }
 
-fn same_document(world: &World, wanted: &Document, recorded: Value) -> bool {
+fn same_document(vault: &Vault, wanted: &Document, recorded: Value) -> bool {
     let is_secret = recorded["kind"] == "Secret" && recorded["apiVersion"] == "v1";
-    let mut recorded = if is_secret { world.vault.seal_document(recorded).body } else { recorded };
+    let mut recorded = if is_secret { vault.seal_document(recorded).body } else { recorded };
     for (pointer, hole) in &wanted.holes {
         let (Some(place), Some(rendered)) = (recorded.pointer_mut(pointer), wanted.body.pointer(pointer)) else {
             continue;
         };
         match (hole, &place) {
             (Hole::Generated, _) => *place = rendered.clone(),
-            (Hole::Secret, Value::String(text)) if !is_secret => *place = Value::String(world.vault.seal(text)),
+            (Hole::Secret, Value::String(text)) if !is_secret => *place = Value::String(vault.seal(text)),
             (Hole::Secret, _) => {}
         }
     }
@@ -282,25 +321,36 @@ fn identity(document: &Value) -> String {
 
 /// Where objects of a chart are: in their own namespace, in the release's, or in none.
 struct Places<'a> {
-    world: &'a World,
+    discovery: &'a Discovery,
     namespace: &'a str,
     brought: BTreeMap<Gvk, bool>,
 }
 
 impl<'a> Places<'a> {
-    fn of(world: &'a World, question: &'a ChartQuestion, rendering: &Rendering) -> Self {
+    fn of(discovery: &'a Discovery, question: &'a ChartQuestion, rendering: &Rendering) -> Self {
         let documents = rendering.crds.iter().chain(&rendering.objects).map(|rendered| &rendered.document().body);
         let definitions = documents.filter(|body| Gvk::of(body).is_some_and(|gvk| gvk.is_crd()));
         let brought = definitions.flat_map(Resolved::of_crd).map(|kind| (kind.gvk, kind.namespaced)).collect();
-        Self { world, namespace: &question.namespace, brought }
+        Self { discovery, namespace: &question.namespace, brought }
     }
 
     fn address(&self, document: &Value) -> Option<Address> {
         let gvk = Gvk::of(document)?;
-        let known = self.world.discovery.resolve(&gvk).map(|kind| kind.namespaced);
+        let known = self.discovery.resolve(&gvk).map(|kind| kind.namespaced);
         let namespaced = known.or_else(|| self.brought.get(&gvk).copied());
         let says = document["metadata"]["namespace"].is_string();
         address(document, namespaced.unwrap_or(says), self.namespace)
+    }
+
+    /// The definitions among objects that others of these objects can't do without.
+    fn definitions(&self, rendered: &[Rendered]) -> Vec<Address> {
+        let unknown = |gvk: &Gvk| self.discovery.resolve(gvk).is_none();
+        let used: HashSet<Gvk> = rendered.iter().map(|object| object.identity.gvk()).filter(unknown).collect();
+        let definitions = rendered.iter().filter(|object| object.identity.gvk().is_crd());
+        let brings =
+            |object: &&Rendered| Resolved::of_crd(&object.document().body).iter().any(|kind| used.contains(&kind.gvk));
+        let needed = if used.is_empty() { Vec::new() } else { definitions.filter(brings).collect() };
+        needed.into_iter().filter_map(|object| self.address(&object.document().body)).collect()
     }
 
     fn items(&self, rendered: &[Rendered]) -> Vec<Item> {
@@ -336,16 +386,18 @@ impl<'a> Places<'a> {
 }
 
 /// What the revisions that may still have objects in the cluster hold, and this rendering doesn't.
-fn removed(places: &Places<'_>, history: &History, objects: &[Item]) -> Result<Vec<Address>, DriverError> {
+fn removed<'a>(
+    places: &Places<'_>,
+    revisions: impl Iterator<Item = &'a Revision>,
+    objects: &[Item],
+) -> Result<Vec<Address>, DriverError> {
     let identity = |address: &Address| {
         let gvk = Gvk::of_address(address);
         (gvk.group, gvk.kind, address.scope.clone(), address.name.clone())
     };
     let mut known: HashSet<_> = objects.iter().map(|item| identity(&item.address)).collect();
     let mut removed = Vec::new();
-    let revisions =
-        history.newest.iter().chain(&history.deployed).filter(|revision| revision.status != Status::Uninstalled);
-    for revision in revisions {
+    for revision in revisions.filter(|revision| revision.status != Status::Uninstalled) {
         let manifest = Manifest::parse(revision.manifest.expose_secret()).map_err(|error| {
             DriverError::new(format!("reading the manifest of revision {}", revision.revision), error)
                 .fault(Fault::World)
@@ -359,10 +411,15 @@ fn removed(places: &Places<'_>, history: &History, objects: &[Item]) -> Result<V
 fn remarks(rendering: &Rendering) -> Vec<String> {
     let mut remarks = Vec::new();
     if rendering.volatile.lookup {
-        remarks.push("the chart looks things up in the cluster; a plan renders it as if it found nothing".to_owned());
+        remarks.push(
+            "templates of the chart can look things up in the cluster; a plan renders them as if nothing were there"
+                .to_owned(),
+        );
     }
     if rendering.volatile.revision {
-        remarks.push("the chart writes its revision number into objects; a plan renders it as revision 1".to_owned());
+        remarks.push(
+            "templates of the chart can use the number of the revision; a plan renders them as revision 1".to_owned(),
+        );
     }
     remarks
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::ChartError;
-use crate::helm::archive::Entries;
+use crate::helm::archive::{Entries, Entry};
 use crate::helm::yaml::{self, Twice};
 use crate::vault::hexadecimal;
 
@@ -53,9 +53,7 @@ pub(super) fn identity(path: &Path) -> Result<(String, String), ChartError> {
         (yaml, folder_digest(&paths).map_err(unreadable)?)
     } else {
         let packed = bounded(path).map_err(unreadable)?;
-        let is_yaml = |entry: &io::Result<_>| {
-            entry.as_ref().map_or(true, |entry: &super::super::archive::Entry| entry.path == "Chart.yaml")
-        };
+        let is_yaml = |entry: &io::Result<Entry>| entry.as_ref().map_or(true, |entry| entry.path == "Chart.yaml");
         let yaml = Entries::new(packed.as_slice()).find(is_yaml).ok_or_else(no_chart)?.map_err(unreadable)?;
         (yaml.bytes, hexadecimal(&Sha256::digest(&packed)))
     };
