@@ -42,7 +42,7 @@ impl Loader {
     fn add(&mut self, path: &Path, identity: &Path, text: String) -> Result<(), Trouble> {
         self.seen.push(identity.to_owned());
         self.open.push(Opened { path: path.to_owned(), identity: identity.to_owned() });
-        for name in extends(&text).map_err(|mistake| mistaken(path, &text, mistake))? {
+        for name in extends(&text).map_err(|mistake| mistaken(path, &text, *mistake))? {
             self.extend(path, &text, &name.span(), name.get_ref())?;
         }
         self.open.pop();

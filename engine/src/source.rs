@@ -160,19 +160,20 @@ pub fn both<A, B>(first: Result<A, Mistakes>, second: Result<B, Mistakes>) -> Re
 /// # Errors
 ///
 /// An `extends` that is no array of strings.
-pub fn extends(text: &str) -> Result<Vec<Spanned<String>>, Mistake> {
+pub fn extends(text: &str) -> Result<Vec<Spanned<String>>, Box<Mistake>> {
     let Ok(table) = DeTable::parse(text) else { return Ok(Vec::new()) };
     let Some(value) = table.get_ref().get("extends") else { return Ok(Vec::new()) };
     let DeValue::Array(items) = value.get_ref() else {
         let written = text.get(value.span()).filter(|_| value.get_ref().is_str());
         let label = written.map_or_else(String::new, |written| format!("write `[{written}]`"));
         let what = format!("`extends` is {}, but must be an array of paths", sort(value.get_ref()));
-        return Err(Mistake::new(value.span(), what).label(label));
+        return Err(Box::new(Mistake::new(value.span(), what).label(label)));
     };
     let path = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
         DeValue::String(path) => Ok(Spanned::new(item.span(), path.as_ref().to_owned())),
         other => {
-            Err(Mistake::new(item.span(), format!("a path in `extends` is {}, but must be a string", sort(other))))
+            let what = format!("a path in `extends` is {}, but must be a string", sort(other));
+            Err(Box::new(Mistake::new(item.span(), what)))
         }
     };
     items.iter().map(path).collect()

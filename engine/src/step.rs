@@ -128,6 +128,12 @@ pub(crate) async fn close<W: Sync>(
     }
 }
 
+/// A plan that refuses something isn't carried out; should one get here, this is where it ends.
+pub(crate) fn refused(step: &Step) -> Failure {
+    let what = format!("changing {}", step.resource.id.address.short());
+    Failure { causes: vec![what, step.change.reason.clone()], fault: Fault::Refused, hint: String::new() }
+}
+
 fn failed(step: &Step, why: String) -> Failure {
     let what = format!("waiting for {}", step.resource.id.address.short());
     Failure { causes: vec![what, why], fault: Fault::World, hint: String::new() }

@@ -47,7 +47,6 @@ fn server(answer: Option<&'static str>) -> String {
 }
 
 #[test]
-#[ignore = "needs fifteen seconds: that long is waited for a first answer"]
 fn a_server_that_never_answers_is_given_up() {
     let expected = "\
 error: reaching the API server at SERVER

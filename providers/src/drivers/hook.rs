@@ -73,7 +73,7 @@ impl Driver<World> for Hook {
     }
 
     fn diff(&self, resource: &Resource, _seen: &Observation) -> Change {
-        let when = settings(resource).map(|hook| format!("{} hook, weight {}", hook.event, hook.weight));
+        let when = settings(resource).map(|hook| format!("hook, weight {}", hook.weight));
         Change::of(Action::Create).because(when.unwrap_or_default())
     }
 

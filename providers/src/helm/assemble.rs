@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::chart::Chart;
 use super::generated::{self, Second, Turns};
 use super::manifest::{Manifest, Parsed, ParsedHook};
-use super::rendering::{ChartFacts, Hook, Identity, Rendered, Rendering};
+use super::rendering::{ChartFacts, Hook, Identity, Rendered, Rendering, texts_digest};
 use super::scan::Volatile;
 use crate::vault::{Mask, Vault, put_string_data_into_data};
 
@@ -26,6 +26,7 @@ pub(crate) fn assemble(
     let mut sealing = Sealing { vault, second: second.map(second_of), turns: Turns::default() };
     let objects: Vec<Draft> =
         first.objects.into_iter().map(|Parsed { source, value }| sealing.draft(source, value)).collect();
+    let texts = texts_digest(&first.text, first.hooks.iter().map(|hook| (&hook.facts, hook.text.as_str())));
     let mut facts = Vec::new();
     let mut hooks = Vec::new();
     for ParsedHook { facts: hook, value, text } in first.hooks {
@@ -50,6 +51,7 @@ pub(crate) fn assemble(
         hooks,
         crds: first.crds.into_iter().map(definition).collect(),
         manifest: Some(first.text.into()),
+        texts,
         volatile: Volatile::default(),
     }
 }

@@ -17,7 +17,7 @@ use crate::private;
 use crate::vault::Vault;
 
 /// Changes with the form of the file, and with whatever else makes older files wrong.
-pub(crate) const FORMAT: &str = "cfrt.rendering/1";
+pub(crate) const FORMAT: &str = "cfrt.rendering/2";
 
 const RENDERINGS: &str = "renderings";
 const KEPT: usize = 64;
@@ -82,6 +82,7 @@ struct Bodies {
 struct Stored {
     chart: StoredChart,
     digest: String,
+    texts: String,
     volatile: Volatile,
     objects: Vec<StoredObject>,
     hooks: Vec<StoredHook>,
@@ -121,12 +122,13 @@ enum StoredHole {
 
 impl Stored {
     fn of(rendering: &Rendering, bodies: &mut Vec<u8>) -> Self {
-        let Rendering { chart, objects, hooks, crds, manifest: _, digest, volatile } = rendering;
+        let Rendering { chart, objects, hooks, crds, manifest: _, digest, texts, volatile } = rendering;
         let ChartFacts { name, version, app_version, digest: chart_digest } = chart.clone();
         let mut stored = |rendered: &Rendered| StoredObject::of(rendered, bodies);
         Self {
             chart: StoredChart { name, version, app_version, digest: chart_digest },
             digest: digest.clone(),
+            texts: texts.clone(),
             volatile: *volatile,
             objects: objects.iter().map(&mut stored).collect(),
             crds: crds.iter().map(&mut stored).collect(),
@@ -148,6 +150,7 @@ impl Stored {
             crds: self.crds.into_iter().map(rendered).collect(),
             manifest: None,
             digest: self.digest,
+            texts: self.texts,
             volatile: self.volatile,
         }
     }

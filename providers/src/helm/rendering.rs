@@ -12,8 +12,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::hook::HookFacts;
+use super::manifest::normalised_digest;
 use super::record::RecordedHook;
 use super::scan::Volatile;
+use crate::kube::gvk::Gvk;
 use crate::vault::hexadecimal;
 
 /// A chart as a rendering names it.
@@ -43,6 +45,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The kind that it says it is.
+    pub fn gvk(&self) -> Gvk {
+        Gvk::new(&self.api_version, &self.kind)
+    }
+
     pub(crate) fn of(object: &Value) -> Self {
         let text = |pointer| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         Self {
@@ -147,8 +154,23 @@ pub struct Rendering {
     pub manifest: Option<SecretString>,
     /// `sha256:…` of objects and hooks; generated values don't count.
     pub digest: String,
+    /// What [`texts_digest`] says of the very texts that helm wrote; one that draws lots has another each time.
+    pub texts: String,
     /// What makes two renderings differ.
     pub volatile: Volatile,
+}
+
+/// Digests the text of a release's objects and the texts of its hooks, whichever major of helm wrote them.
+///
+/// It tells at once that a release record holds what is rendered now; where it differs, the documents may still be the same.
+pub fn texts_digest<'a>(manifest: &str, hooks: impl Iterator<Item = (&'a HookFacts, &'a str)>) -> String {
+    let of_hook = |(facts, text): (&HookFacts, &str)| {
+        [&facts.path, &facts.kind, &facts.name, &normalised_digest(text)].map(String::as_str).join(" ")
+    };
+    let mut hooks: Vec<String> = hooks.map(of_hook).collect();
+    hooks.sort();
+    let all = [vec![normalised_digest(manifest)], hooks].concat().join("\n");
+    format!("sha256:{}", hexadecimal(&Sha256::digest(all)))
 }
 
 impl Rendering {

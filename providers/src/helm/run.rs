@@ -225,6 +225,11 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_run_has_a_process_group_of_its_own() {
+        assert_eq!(shell("kill -0 -$$ && echo own", MINUTE).await.unwrap(), "own\n");
+    }
+
+    #[tokio::test]
     async fn a_failure_is_one_clear_message() {
         let failure = shell("echo out; echo 'Error: no such chart' >&2; exit 3", MINUTE).await.unwrap_err();
         assert_eq!(failure.to_string(), "trying: no such chart");

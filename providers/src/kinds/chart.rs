@@ -146,10 +146,14 @@ impl Task for OneChart {
         let [before, after] = answer.hooks.each_ref().map(|hooks| self.hooks(id, &owner, hooks));
         let objects = self.objects(id, &answer.objects);
         let removed: Vec<Resource> = answer.removed.iter().map(|address| removal(id, address)).collect();
+        // Helm can't say what it would release before it knows the kinds, so their definitions come before the release.
+        let early = |object: &&Resource| answer.definitions.contains(&object.id.address);
+        let (early, inside): (Vec<_>, Vec<_>) = objects.iter().partition(early);
         let alone = |hooks: &[Resource]| hooks.iter().map(|hook| vec![hook.id.clone()]).collect::<Vec<_>>();
-        let phases = [alone(&before), vec![ids(&objects)], vec![ids(&removed)], alone(&after)].concat();
+        let phases = [alone(&before), vec![ids(inside)], vec![ids(&removed)], alone(&after)].concat();
         let bracket = Bracket { owner, phases: phases.into_iter().filter(|phase| !phase.is_empty()).collect() };
-        let release = Resource { needs: ids(&crds).into_iter().map(Need::Resource).collect(), ..release };
+        let needs = ids(crds.iter().chain(early)).into_iter().map(Need::Resource).collect();
+        let release = Resource { needs, ..release };
         let resources = [crds, vec![release], before, objects, removed, after].concat();
         Ok(Expansion { resources, brackets: vec![bracket], remarks: answer.remarks.clone() })
     }
@@ -255,6 +259,6 @@ fn object(id: &TaskId, address: &Address, want: Want, manager: &str) -> Resource
     }
 }
 
-fn ids(resources: &[Resource]) -> Vec<ResourceId> {
-    resources.iter().map(|resource| resource.id.clone()).collect()
+fn ids<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Vec<ResourceId> {
+    resources.into_iter().map(|resource| resource.id.clone()).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::stream::{self, BoxStream, StreamExt as _};
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DynamicObject, TypeMeta};
 use kube::discovery::ApiResource;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::Value;
@@ -99,33 +99,75 @@ fn start(kube: &Kube, kind: &Resolved, namespace: &str) -> Shared {
     };
     let (sender, seen) = watch::channel(None);
     let events = watcher(api, watcher::Config::default()).default_backoff();
+    // What comes from a list doesn't say of which kind it is.
+    let types = TypeMeta { api_version: kind.gvk.api_version(), kind: kind.gvk.kind.clone() };
     let task = tokio::spawn(async move {
         let mut listing = BTreeMap::new();
         // An error is followed by another attempt after a pause; patience ends the wait, not one lost connection.
         let mut events = Box::pin(events.filter_map(|event| async { event.ok() }));
         while let Some(event) = events.next().await {
-            take(event, &mut listing, &sender);
+            take(event, &types, &mut listing, &sender);
         }
     });
     Shared { seen, task }
 }
 
-fn take(event: watcher::Event<DynamicObject>, listing: &mut BTreeMap<String, Arc<Value>>, seen: &watch::Sender<Seen>) {
+fn take(
+    event: watcher::Event<DynamicObject>,
+    types: &TypeMeta,
+    listing: &mut BTreeMap<String, Arc<Value>>,
+    seen: &watch::Sender<Seen>,
+) {
     let named = |object: &DynamicObject| object.metadata.name.clone().unwrap_or_default();
-    let value = |object: &DynamicObject| Arc::new(serde_json::to_value(object).unwrap_or_default());
+    let value = |object: DynamicObject| {
+        let object = DynamicObject { types: Some(types.clone()), ..object };
+        Arc::new(serde_json::to_value(object).unwrap_or_default())
+    };
     match event {
         watcher::Event::Init => listing.clear(),
         watcher::Event::InitApply(object) => {
-            listing.insert(named(&object), value(&object));
+            listing.insert(named(&object), value(object));
         }
         watcher::Event::InitDone => {
             seen.send_replace(Some(std::mem::take(listing)));
         }
         watcher::Event::Apply(object) => seen.send_modify(|seen| {
-            seen.get_or_insert_default().insert(named(&object), value(&object));
+            seen.get_or_insert_default().insert(named(&object), value(object));
         }),
         watcher::Event::Delete(object) => seen.send_modify(|seen| {
             seen.get_or_insert_default().remove(&named(&object));
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn types() -> TypeMeta {
+        TypeMeta { api_version: "apps/v1".to_owned(), kind: "Deployment".to_owned() }
+    }
+
+    #[test]
+    fn what_a_list_brings_says_of_which_kind_it_is() {
+        let (sender, seen) = watch::channel(None);
+        let listed: DynamicObject =
+            serde_json::from_value(json!({"metadata": {"name": "a"}})).expect("it is an object");
+        let mut listing = BTreeMap::new();
+        for event in [watcher::Event::Init, watcher::Event::InitApply(listed), watcher::Event::InitDone] {
+            take(event, &types(), &mut listing, &sender);
+        }
+        let seen = seen.borrow().clone().expect("the list is complete");
+        assert_eq!((&seen["a"]["apiVersion"], &seen["a"]["kind"]), (&json!("apps/v1"), &json!("Deployment")));
+    }
+
+    #[test]
+    fn sights_older_than_our_own_write_say_nothing() {
+        let at = |version: &str| json!({"metadata": {"resourceVersion": version}});
+        assert!(!current(Some(&at("9")), 10));
+        assert!(current(Some(&at("10")), 10));
+        assert!(current(None, 10));
     }
 }

@@ -103,6 +103,16 @@ fn what_is_part_of_a_name_is_not_hidden() {
 }
 
 #[test]
+fn a_seal_is_not_sealed_again() {
+    let vault = vault();
+    let mut document = vault.seal_document(json!({"data": {"a": "eA=="}}));
+    let sealed = document.clone();
+    vault.watch(&sealed.body["data"]["a"].as_str().unwrap()[..20]);
+    vault.mask(&BTreeSet::new()).hide(&mut document);
+    assert_eq!(document, sealed);
+}
+
+#[test]
 fn an_unknown_seal_is_named_by_its_place() {
     let document = vault().seal_document(json!({"data": {"a": "eA=="}}));
     assert_eq!(vault().fill(&document), Err(Missing { pointer: "/data/a".to_owned() }));

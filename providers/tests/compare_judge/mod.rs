@@ -215,11 +215,11 @@ impl Cluster {
     }
 
     async fn get(&self, object: &Object) -> Option<Value> {
-        match self.answer(&Call::get(object.kind.path(&object.namespace, &object.name))).await {
-            Ok(live) => Some(live),
-            Err(error) if error.is_not_found() => None,
-            Err(error) => panic!("{}: {error}", object.title()),
+        let answer = self.answer(&Call::get(object.kind.path(&object.namespace, &object.name))).await;
+        if answer.as_ref().is_err_and(ApiError::is_not_found) {
+            return None;
         }
+        Some(answer.expect("objects can be read"))
     }
 
     fn apply(&self, object: &Object, how: Apply, document: &Document) -> Call {
@@ -231,10 +231,9 @@ impl Cluster {
         loop {
             let live = self.get(object).await.expect("what was made is there");
             let patch = migration_patch(&live, manager).expect("it needs migration");
-            match self.patch(object, manager, &patch).await {
-                Ok(migrated) => return migrated,
-                Err(error) if error.is_conflict() => {}
-                Err(error) => panic!("{}: {error}", object.title()),
+            let answer = self.patch(object, manager, &patch).await;
+            if !answer.as_ref().is_err_and(ApiError::is_conflict) {
+                return answer.expect("the patch is accepted");
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::helm::hook::{HookEvent, HookFacts};
 use crate::helm::manifest::Manifest;
 use crate::helm::record::{Revision, Status};
 use crate::helm::render::RenderRequest;
-use crate::helm::rendering::{Rendered, Rendering};
+use crate::helm::rendering::{Rendered, Rendering, texts_digest};
 use crate::helm::values::{self, ValuesError};
 use crate::kube::difference::difference;
 use crate::kube::gvk::{Gvk, Resolved, address};
@@ -60,6 +60,8 @@ pub struct ChartAnswer {
     pub crds: Vec<Item>,
     /// The release's objects.
     pub objects: Vec<Item>,
+    /// Those of them that define kinds of others of them, which the server doesn't know yet.
+    pub definitions: Vec<Address>,
     /// The hooks that run before the objects and those that run after them, each in its order.
     pub hooks: [Vec<HookItem>; 2],
     /// What an earlier revision made and this one doesn't have.
@@ -119,7 +121,10 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
     let next = next(world, &history, &rendering, &values);
     let places = Places::of(world, question, &rendering);
     let objects = places.items(&rendering.objects);
-    let removed = removed(&places, &history, &objects)?;
+    // What holds the same texts holds nothing that this rendering doesn't.
+    let others = |revision: &&Revision| !same_texts(revision, &rendering);
+    let earlier = history.newest.iter().chain(&history.deployed).filter(others);
+    let removed = removed(&places, earlier, &objects)?;
     Ok(ChartAnswer {
         name: rendering.chart.name.clone(),
         version: rendering.chart.version.clone(),
@@ -127,6 +132,7 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
         rendering: rendering.digest.clone(),
         crds: places.items(&rendering.crds),
         hooks: places.hooks(&rendering, next.install),
+        definitions: places.definitions(&rendering.objects),
         objects,
         removed,
         remarks: remarks(&rendering),
@@ -217,7 +223,13 @@ fn reason(world: &World, newest: &Revision, rendering: &Rendering, values: &Valu
         // Only where values moved, not what they say: helm lets secrets stand among them.
         return Some(format!("values changed: {}", moved.join(", ")));
     }
-    (!same_objects(world, newest, rendering)).then(|| "the chart renders differently".to_owned())
+    (!same_texts(newest, rendering) && !same_objects(world, newest, rendering))
+        .then(|| "the chart renders differently".to_owned())
+}
+
+fn same_texts(newest: &Revision, rendering: &Rendering) -> bool {
+    let hooks = newest.hooks.iter().map(|hook| (&hook.facts, hook.manifest.expose_secret()));
+    texts_digest(newest.manifest.expose_secret(), hooks) == rendering.texts
 }
 
 /// The paths at which two sets of user values differ.
@@ -311,6 +323,17 @@ impl<'a> Places<'a> {
         address(document, namespaced.unwrap_or(says), self.namespace)
     }
 
+    /// The definitions among objects that others of these objects can't do without.
+    fn definitions(&self, rendered: &[Rendered]) -> Vec<Address> {
+        let unknown = |gvk: &Gvk| self.world.discovery.resolve(gvk).is_none();
+        let used: HashSet<Gvk> = rendered.iter().map(|object| object.identity.gvk()).filter(unknown).collect();
+        let definitions = rendered.iter().filter(|object| object.identity.gvk().is_crd());
+        let brings =
+            |object: &&Rendered| Resolved::of_crd(&object.document().body).iter().any(|kind| used.contains(&kind.gvk));
+        let needed = if used.is_empty() { Vec::new() } else { definitions.filter(brings).collect() };
+        needed.into_iter().filter_map(|object| self.address(&object.document().body)).collect()
+    }
+
     fn items(&self, rendered: &[Rendered]) -> Vec<Item> {
         rendered.iter().filter_map(|rendered| self.item(rendered.document())).collect()
     }
@@ -344,16 +367,18 @@ impl<'a> Places<'a> {
 }
 
 /// What the revisions that may still have objects in the cluster hold, and this rendering doesn't.
-fn removed(places: &Places<'_>, history: &History, objects: &[Item]) -> Result<Vec<Address>, DriverError> {
+fn removed<'a>(
+    places: &Places<'_>,
+    revisions: impl Iterator<Item = &'a Revision>,
+    objects: &[Item],
+) -> Result<Vec<Address>, DriverError> {
     let identity = |address: &Address| {
         let gvk = Gvk::of_address(address);
         (gvk.group, gvk.kind, address.scope.clone(), address.name.clone())
     };
     let mut known: HashSet<_> = objects.iter().map(|item| identity(&item.address)).collect();
     let mut removed = Vec::new();
-    let revisions =
-        history.newest.iter().chain(&history.deployed).filter(|revision| revision.status != Status::Uninstalled);
-    for revision in revisions {
+    for revision in revisions.filter(|revision| revision.status != Status::Uninstalled) {
         let manifest = Manifest::parse(revision.manifest.expose_secret()).map_err(|error| {
             DriverError::new(format!("reading the manifest of revision {}", revision.revision), error)
                 .fault(Fault::World)
@@ -367,10 +392,15 @@ fn removed(places: &Places<'_>, history: &History, objects: &[Item]) -> Result<V
 fn remarks(rendering: &Rendering) -> Vec<String> {
     let mut remarks = Vec::new();
     if rendering.volatile.lookup {
-        remarks.push("the chart looks things up in the cluster; a plan renders it as if it found nothing".to_owned());
+        remarks.push(
+            "templates of the chart can look things up in the cluster; a plan renders them as if nothing were there"
+                .to_owned(),
+        );
     }
     if rendering.volatile.revision {
-        remarks.push("the chart writes its revision number into objects; a plan renders it as revision 1".to_owned());
+        remarks.push(
+            "templates of the chart can use the number of the revision; a plan renders them as revision 1".to_owned(),
+        );
     }
     remarks
 }

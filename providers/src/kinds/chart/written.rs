@@ -48,7 +48,7 @@ pub(super) fn set(desired: &DesiredState<'_>) -> Result<(), Mistakes> {
         mistakes.extend(lost(&path, value));
         match value.get_ref() {
             DeValue::Table(table) => {
-                waiting.extend(table.iter().map(|(key, value)| (below(&path, key.get_ref()), value)))
+                waiting.extend(table.iter().map(|(key, value)| (below(&path, key.get_ref()), value)));
             }
             DeValue::Array(items) => {
                 waiting.extend(items.iter().enumerate().map(|(at, item)| (format!("{path}[{at}]"), item)));

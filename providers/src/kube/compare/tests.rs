@@ -32,9 +32,16 @@ fn stored(kind: &str, body: &Value, fields: &Value) -> Value {
 
 const CUSTOM: &str = "example.com/v1/Widget";
 
+/// Each row a kind, what is wanted of it, what is there, and which fields are owned: no row has a difference.
+fn no_difference(table: &[(&str, Value, Value, Value)]) {
+    for (kind, wanted, live, fields) in table {
+        assert_eq!(drawn(kind, wanted, live, fields), [""; 0], "{kind} {wanted}");
+    }
+}
+
 #[test]
-fn what_storing_does_to_a_document_is_no_difference() {
-    let table = [
+fn what_storing_drops_is_no_difference() {
+    no_difference(&[
         ("v1/ConfigMap", json!({"metadata": {"annotations": null}}), json!({}), json!({})),
         ("v1/ConfigMap", json!({"data": null}), json!({}), json!({})),
         (
@@ -80,6 +87,12 @@ fn what_storing_does_to_a_document_is_no_difference() {
             json!({"roleRef": {"name": "a", "apiGroup": "rbac.authorization.k8s.io"}}),
             json!({"f:roleRef": {}}),
         ),
+    ]);
+}
+
+#[test]
+fn what_storing_spells_otherwise_or_defaults_is_no_difference() {
+    no_difference(&[
         (
             "v1/Pod",
             json!({"requests": {"cpu": "0.2"}, "limits": {"cpu": 0.1}}),
@@ -122,6 +135,12 @@ fn what_storing_does_to_a_document_is_no_difference() {
             json!({"spec": {"replicas": 0, "securityContext": {}, "strategy": {"type": "a"}}, "status": {}}),
             json!({"f:spec": {"f:replicas": {}, "f:securityContext": {}}}),
         ),
+    ]);
+}
+
+#[test]
+fn what_custom_resources_keep_and_others_leave_empty_is_no_difference() {
+    no_difference(&[
         (
             CUSTOM,
             json!({"spec": {"a": null, "b": [], "n": 1.0}}),
@@ -141,10 +160,7 @@ fn what_storing_does_to_a_document_is_no_difference() {
             json!({"metadata": {"name": "a"}}),
             json!({}),
         ),
-    ];
-    for (kind, wanted, live, fields) in table {
-        assert_eq!(drawn(kind, &wanted, &live, &fields), [""; 0], "{kind} {wanted}");
-    }
+    ]);
 }
 
 #[test]
@@ -454,4 +470,16 @@ proptest! {
         prop_assert_eq!(compared.migrate, fields::migrate(&live, "helm").is_some());
         fields::migration_patch(&live, "helm");
     }
+}
+
+#[test]
+fn a_document_as_deep_as_parsers_read_is_compared() {
+    let text = format!("{}1{}", r#"{"a":"#.repeat(126), "}".repeat(126));
+    let deep: Value = serde_json::from_str(&text).unwrap();
+    assert!(serde_json::from_str::<Value>(&format!("[[{text}]]")).is_err(), "parsers read no deeper");
+    let body = json!({"spec": deep});
+    assert_eq!(drawn(CUSTOM, &body, &body, &own_fields(&body)), [""; 0]);
+    let changed: Value = serde_json::from_str(&text.replace('1', "2")).unwrap();
+    assert_eq!(drawn(CUSTOM, &json!({"spec": changed}), &body, &json!({"f:spec": {}})).len(), 1);
+    assert_eq!(crate::kube::difference::difference(&changed, &deep).len(), 1);
 }

@@ -14,7 +14,7 @@ fn document(title: &str, body: &Value) -> Value {
         Some((namespace, name)) => json!({"name": name, "namespace": namespace}),
         None => json!({"name": name}),
     };
-    object.as_object_mut().map(|object| object.extend(body.as_object().cloned().unwrap_or_default()));
+    object.as_object_mut().unwrap().extend(body.as_object().cloned().unwrap_or_default());
     object
 }
 
@@ -228,7 +228,7 @@ fn any_document() -> impl Strategy<Value = Value> {
             "group": "example.com", "names": {"kind": "Widget"}, "serviceName": other, "defaultBackend": {"service": {"name": other}},
             "template": {"spec": pods}, "scaleTargetRef": {"apiVersion": version, "kind": target, "name": other},
         });
-        spec.as_object_mut().map(|spec| spec.extend(pods.as_object().cloned().unwrap_or_default()));
+        spec.as_object_mut().unwrap().extend(pods.as_object().cloned().unwrap_or_default());
         let body = json!({"spec": spec, "subjects": [{"kind": "ServiceAccount", "name": other}], "roleRef": {"kind": "Role", "name": other}});
         document(&format!("{kind} {other}/{name}"), &body)
     })
