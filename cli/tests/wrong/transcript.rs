@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+
+use crate::common::scenario::Scenario;
+use crate::common::tools;
 
 /// What is blessed beside the common text where it differs.
 const VARIANT: &str = "expected-helm3.txt";
@@ -81,4 +84,13 @@ pub(crate) fn text(ended: &Output) -> String {
     let text = format!("{}{}[exit {code}]\n", text(&ended.stdout), text(&ended.stderr));
     assert!(!text.contains('\u{1b}'), "an escape character reached a pipe: {text}");
     text
+}
+
+/// `cfrt` in a scenario, for what is done with it besides waiting for its end.
+pub(crate) fn command(scenario: &Scenario, program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(scenario.folder()).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env("KUBECONFIG", tools::kubeconfig()).env("CFRT_HELM", scenario.renderer.path());
+    command.env("CFRT_CACHE", scenario.folder().join("cache")).env("HOME", scenario.folder());
+    command
 }
