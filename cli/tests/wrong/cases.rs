@@ -30,6 +30,12 @@ fn every_mistake_that_shows_only_in_the_world_has_its_text_with_both_helms() {
     }
 }
 
+#[test]
+#[ignore = "needs a control plane"]
+fn a_helm_that_never_answers_is_given_up() {
+    check("hanging", "", &[("KUBECONFIG", tools::kubeconfig().display().to_string())], &[]);
+}
+
 fn server() -> String {
     kubectl(&["config", "view", "-o", "jsonpath={.clusters[0].cluster.server}"])
 }

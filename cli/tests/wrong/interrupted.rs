@@ -49,10 +49,8 @@ fn a_release_that_helm_is_at_work_on_is_left_alone() {
         .arguments([chart])
         .start();
     until("helm waits for its hook", || scenario.find("job/never"));
-    let planned = scenario.cfrt(&["plan", "desired.toml"]);
     let ran = scenario.cfrt(&["apply", "desired.toml", "--yes"]).exits(8);
     drop(helm);
-    eprintln!("{planned}\n{ran}");
     assert!(
         ran.stderr.contains("another installation, upgrade or rollback of it is in progress, or was broken off"),
         "{ran}"
@@ -74,7 +72,6 @@ fn an_interrupt_ends_the_wait_for_a_hook_and_the_next_apply_works() {
     let sent = Command::new("kill").args(["-INT", &apply.id().to_string()]).status().expect("there is a kill");
     assert!(sent.success());
     let ended = text(&apply.wait_with_output().expect("it ends"));
-    eprintln!("{ended}");
     assert!(ended.ends_with("[exit 130]\n"), "{ended}");
     assert_eq!(status(&scenario), "1 \"failed\": \"Install stopped before it was complete\"");
     assert!(scenario.find("configmap/object").is_none(), "what comes after the hook has not begun");
