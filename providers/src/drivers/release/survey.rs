@@ -165,17 +165,16 @@ pub fn answer(
 ///
 /// A values file that is missing or no YAML, and numbers that helm would change.
 pub fn merged(question: &ChartQuestion) -> Result<Value, DriverError> {
-    values::merged(&question.facts, &question.values, &question.set, "[chart.set]")
-        .map_err(|error| {
-            let hint = match &error {
-                ValuesError::Unreadable { .. } => "paths in `[chart] values` are seen from the file that names them",
-                ValuesError::NotYaml { .. }
-                | ValuesError::Several { .. }
-                | ValuesError::NotAMap { .. }
-                | ValuesError::LargeNumber { .. } => "",
-            };
-            DriverError::new("reading the chart's values", error).hint(hint)
-        })
+    values::merged(&question.facts, &question.values, &question.set, "[chart.set]").map_err(|error| {
+        let hint = match &error {
+            ValuesError::Unreadable { .. } => "paths in `[chart] values` are seen from the file that names them",
+            ValuesError::NotYaml { .. }
+            | ValuesError::Several { .. }
+            | ValuesError::NotAMap { .. }
+            | ValuesError::LargeNumber { .. } => "",
+        };
+        DriverError::new("reading the chart's values", error).hint(hint)
+    })
 }
 
 /// The chart itself.
