@@ -55,6 +55,7 @@ impl MapObject {
         if let Some(behind) = definitions(&world.discovery, batch.iter().map(|wanted| wanted.resource)).get(&gvk) {
             return Observation::Hidden { behind: (*behind).clone() };
         }
+        assert!(world.discovery.resolve(&gvk).is_some(), "this world doesn't know the kind of {}", resource.id);
         match (before, world.live(&resource.id.address)) {
             (Some(before), Some(live)) if *depth == Depth::DryRun => Self::predict(world, resource, before, &live),
             (_, Some(live)) => present(&world.vault, resource, live),

@@ -16,6 +16,8 @@ use cfrt_engine::plan::{Plan, plan};
 use cfrt_engine::report::Report;
 use cfrt_engine::source::{Sources, extends};
 use cfrt_providers::KINDS;
+use cfrt_providers::kube::difference::difference;
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use crate::drawing;
@@ -31,7 +33,7 @@ pub(crate) struct Ran {
     /// The text of each stage that was reached; the last says why, where it was not the last one.
     pub(crate) stages: BTreeMap<&'static str, String>,
     /// What may never be, blessed or not.
-    pub(crate) broken: Option<String>,
+    pub(crate) broken: Vec<String>,
 }
 
 /// Runs a case, and where it went well once more, which must change nothing.
@@ -48,14 +50,28 @@ pub(crate) async fn run(folder: &Path) -> Ran {
     events.iter().for_each(|event| report.take(event));
     ran.stages.insert("events.txt", drawing::events(&events));
     ran.stages.insert("after.txt", drawing::world(&before, &world.snapshot()));
-    let mut again = BTreeMap::new();
-    let plan = planned(&world, &mut again).await;
-    let keeps = plan.as_ref().is_some_and(|plan| plan.count(Action::Keep) == plan.steps.len());
+    ran.broken = unforeseen(&plan, &before, &world.snapshot());
+    let again = planned(&world, &mut BTreeMap::new()).await;
+    let keeps = again.as_ref().is_some_and(|plan| plan.count(Action::Keep) == plan.steps.len());
     if report.complete() && !keeps {
-        ran.broken = Some(format!("a second run would do something:\n{again:#?}"));
+        ran.broken.push("a second run would do something".to_owned());
     }
-    ran.stages.insert("report.txt", drawing::report(&report, plan.as_ref()));
+    ran.stages.insert("report.txt", drawing::report(&report, again.as_ref()));
     ran
+}
+
+/// What moved in objects that were there, and that the plan doesn't show.
+fn unforeseen(plan: &Plan, before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<String> {
+    let mut found = Vec::new();
+    for step in plan.steps.iter().filter(|step| step.resource.driver == "object") {
+        let name = step.resource.id.address.to_string();
+        let (Some(was), Some(is)) = (before.get(&name), after.get(&name)) else { continue };
+        let shown = |path: &str| step.change.fields.iter().any(|field| path.starts_with(&field.path));
+        let moved = difference(was, is).into_iter().map(|field| field.path);
+        let moved = moved.filter(|path| !path.starts_with("managers") && !shown(path));
+        found.extend(moved.map(|path| format!("the plan doesn't show that {path} of {name} moves")));
+    }
+    found
 }
 
 /// Makes a plan, and leaves the text of each stage on the way; `None` where one of them failed.

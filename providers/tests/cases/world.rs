@@ -24,11 +24,11 @@ const BUILT_IN: [(&str, &str, &str, &str); 9] = [
     ("", "v1", "ConfigMap", "Namespaced"),
     ("", "v1", "Secret", "Namespaced"),
     ("", "v1", "ServiceAccount", "Namespaced"),
-    ("", "v1", "PersistentVolumeClaim", "Namespaced"),
     ("apps", "v1", "Deployment", "Namespaced"),
     ("batch", "v1", "Job", "Namespaced"),
     ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "Cluster"),
-    ("rbac.authorization.k8s.io", "v1", "ClusterRole", "Cluster"),
+    ("autoscaling", "v2", "HorizontalPodAutoscaler", "Namespaced"),
+    ("networking.k8s.io", "v1", "IngressClass", "Cluster"),
 ];
 
 /// `world.json`; objects are named as people say it: `Job demo/migrate`.
