@@ -1,5 +1,8 @@
 //! Where a secret value comes from, and reading it into the vault: from there on only its seal goes round.
 
+use std::env::VarError;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -45,7 +48,7 @@ pub async fn seal(world: &World, about: &Value) -> Result<String, DriverError> {
     let source: Source =
         serde_json::from_value(about.clone()).map_err(|error| DriverError::new("reading a secret", error))?;
     let encoded = match &source {
-        Source::Env(name) => encode(&std::env::var(name).map_err(|error| failed(&source, error))?.into()),
+        Source::Env(name) => encode(&variable(name).map_err(|why| failed(&source, why))?),
         Source::File(path) => encode(&read_file(path).map_err(|error| failed(&source, error))?),
         Source::Secret { namespace, name, key } => from_cluster(world, &source, namespace, name, key).await?,
     };
@@ -76,11 +79,22 @@ fn decode(encoded: &str) -> Option<SecretString> {
     String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok().map(SecretString::from)
 }
 
+fn variable(name: &str) -> Result<SecretString, &'static str> {
+    match std::env::var(name) {
+        Ok(value) => Ok(value.into()),
+        Err(VarError::NotPresent) => Err("it is not set"),
+        Err(VarError::NotUnicode(_)) => Err("it is no text"),
+    }
+}
+
 fn read_file(path: &Path) -> std::io::Result<SecretString> {
-    if std::fs::metadata(path)?.len() > LARGEST {
+    let mut bytes = Vec::new();
+    // Not by its size: what isn't a plain file doesn't tell one.
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
         return Err(std::io::Error::other("it is larger than a Secret may be"));
     }
-    std::fs::read_to_string(path).map(SecretString::from)
+    String::from_utf8(bytes).map(SecretString::from).map_err(|_| std::io::Error::other("it is no text"))
 }
 
 async fn from_cluster(

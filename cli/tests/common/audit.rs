@@ -24,6 +24,11 @@ pub(crate) fn mark() -> Mark {
 
 /// What `cfrt` has asked for since a mark that belongs to a scenario, in the order in which it was answered.
 pub(crate) fn since(mark: Mark, scenario: &Scenario) -> Vec<Event> {
+    everything_since(mark, scenario).into_iter().filter(|event| event.is_ours() && scenario.owns(event)).collect()
+}
+
+/// What anyone has asked for since a mark.
+pub(crate) fn everything_since(mark: Mark, scenario: &Scenario) -> Vec<Event> {
     let marker = scenario.unique("marker");
     let path = format!("/api/v1/namespaces/{}/configmaps/{marker}", scenario.namespace);
     until("the audit log is up to date", || {
@@ -32,9 +37,6 @@ pub(crate) fn since(mark: Mark, scenario: &Scenario) -> Vec<Event> {
         let events = read(mark);
         events.iter().any(|event| event.uri().contains(&marker)).then_some(events)
     })
-    .into_iter()
-    .filter(|event| event.is_ours() && scenario.owns(event))
-    .collect()
 }
 
 /// Those that write.

@@ -76,7 +76,9 @@ impl Step {
     /// `~ Deployment ns/name spec.replicas`, as short as it can be told; hooks with their event.
     pub(crate) fn told(&self) -> String {
         let event = self.part.as_ref().map(|part| format!(" ({part})")).unwrap_or_default();
-        let fields: String = self.fields.iter().map(|field| format!(" {}", field.path)).collect();
+        let mut fields: Vec<String> = self.fields.iter().map(|field| format!(" {}", field.path)).collect();
+        fields.sort();
+        let fields = fields.concat();
         format!("{} {}{event}{fields}", self.action, self.short())
     }
 }

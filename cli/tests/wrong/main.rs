@@ -1,4 +1,8 @@
 //! What people see when the file or the world is wrong, each case with its exact text.
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod cases;
 mod transcript;
+mod world;

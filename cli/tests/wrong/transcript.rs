@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// What differs from machine to machine, and the word that stands for it in a transcript.
-pub struct Place {
-    pub found: String,
-    pub word: &'static str,
+pub(crate) struct Place {
+    pub(crate) found: String,
+    pub(crate) word: &'static str,
 }
 
 /// Runs every case below a folder of `testdata/cli` and compares; `CFRT_BLESS=1` writes what was seen.
-pub fn check(group: &str, environment: &[(&str, String)], places: &[Place]) {
+pub(crate) fn check(group: &str, environment: &[(&str, String)], places: &[Place]) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cli").join(group);
     let bless = std::env::var_os("CFRT_BLESS").is_some();
     let mut wrong = String::new();
@@ -44,7 +44,7 @@ fn run(case: &Path, command: &str, environment: &[(&str, String)], places: &[Pla
     let cache = tempfile::tempdir().expect("there is room for a folder");
     let mut words = command.trim_start_matches("$ ").split_whitespace().peekable();
     let mut cfrt = Command::new(env!("CARGO_BIN_EXE_cfrt"));
-    cfrt.current_dir(case).env_clear().env("CFRT_CACHE", cache.path());
+    cfrt.current_dir(case).env_clear().env("CFRT_CACHE", cache.path().join("cache")).env("HOME", cache.path());
     cfrt.envs(environment.iter().map(|(name, value)| (name, value)));
     while let Some((name, value)) = words.peek().and_then(|word| word.split_once('=')) {
         cfrt.env(name, value);
@@ -56,11 +56,12 @@ fn run(case: &Path, command: &str, environment: &[(&str, String)], places: &[Pla
     for Place { found, word } in places {
         text = text.replace(found, word);
     }
-    text.replace(&cache.path().display().to_string(), "CACHE")
+    let case = case.canonicalize().expect("the case is there");
+    text.replace(&format!("{}/", case.display()), "").replace(&cache.path().display().to_string(), "HOME")
 }
 
 /// What a run printed and how it ended, in one text.
-pub fn text(ended: &Output) -> String {
+pub(crate) fn text(ended: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("cfrt prints text");
     let code = ended.status.code().map_or_else(|| ended.status.to_string(), |code| code.to_string());
     let text = format!("{}{}[exit {code}]\n", text(&ended.stdout), text(&ended.stderr));

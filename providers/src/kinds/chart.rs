@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use cfrt_engine::desired::DesiredState;
 use cfrt_engine::facts::Facts;
 use cfrt_engine::resource::{Address, Bracket, Document, Need, Part, Resource, ResourceId, Trigger, Want};
-use cfrt_engine::source::{Mistake, Mistakes, Span};
+use cfrt_engine::source::{Mistake, Mistakes, Span, both};
 use cfrt_engine::task::{Answers, Expansion, Kind, Question, Task, TaskId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,6 +19,8 @@ use crate::drivers::release::survey::{ChartAnswer, ChartQuestion, HookItem, Item
 use crate::kube::needs::needs;
 use crate::kube::normalise::{normalised, owned_by_release};
 use crate::platform::{Platform, platform};
+
+mod written;
 
 /// The kind itself.
 pub struct Chart;
@@ -63,19 +65,24 @@ impl Kind for Chart {
     }
 
     fn tasks(&self, desired: &DesiredState<'_>, facts: &Facts) -> Result<Vec<Box<dyn Task>>, Mistakes> {
+        // First: what values don't have can't be read into them.
+        written::set(desired)?;
         let Some(table) = desired.table::<Table>("chart")? else { return Ok(Vec::new()) };
-        let stated = stated(desired, facts)?;
+        let written = both(written::exact(&table.version), written::source(&table.source, table.name.as_deref()));
+        let ((version, ()), stated) = both(written, stated(desired, facts))?;
         let question = ChartQuestion {
             source: source(desired, &table.source),
             name: table.name.clone(),
-            version: exact(&table.version)?,
+            version,
             facts: nested(&stated),
             values: table.values.iter().map(|file| beside(desired, file)).collect(),
             set: Value::Object(table.set.into_iter().collect()),
             namespace: facts.runtime.namespace.get_ref().as_str().to_owned(),
             release: facts.runtime.release.get_ref().as_str().to_owned(),
         };
-        Ok(vec![Box::new(OneChart { question, stated })])
+        let chart = OneChart { question, stated };
+        chart.check_facts(&chart.question.set)?;
+        Ok(vec![Box::new(chart)])
     }
 }
 
@@ -89,19 +96,6 @@ fn source(desired: &DesiredState<'_>, source: &Spanned<String>) -> String {
 
 fn beside(desired: &DesiredState<'_>, path: &Spanned<String>) -> PathBuf {
     desired.sources().folder_of(&path.span()).join(path.get_ref())
-}
-
-/// Helm would take ranges, and then the same file would mean another chart tomorrow.
-fn exact(version: &Spanned<String>) -> Result<String, Mistakes> {
-    let text = version.get_ref();
-    let core = text.split(['-', '+']).next().unwrap_or_default();
-    let numbers: Vec<&str> = core.split('.').collect();
-    let whole = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
-    if numbers.len() == 3 && numbers.iter().all(whole) {
-        return Ok(text.clone());
-    }
-    let mistake = Mistake::new(version.span(), format!("`{text}` is no exact version"));
-    Err(mistake.label("three numbers, as in `0.14.0`").into())
 }
 
 /// The facts of the file in the chart's own keys.

@@ -22,9 +22,6 @@ use crate::world::Access;
 /// No answer may be larger: a list of everything that a sane namespace holds is far below.
 const LARGEST_ANSWER: usize = 256 << 20;
 
-/// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// A client of one API server.
 #[derive(Clone)]
 pub struct Kube {
@@ -58,8 +55,11 @@ pub enum ApiError {
     /// No answer came.
     #[error("{0}")]
     Transport(String),
+    /// No answer came for so many seconds.
+    #[error("no answer within {0} s")]
+    Slow(u64),
     /// The answer is not what an API server says.
-    #[error("the answer makes no sense: {0}")]
+    #[error("the answer is not what was asked for: {0}")]
     Junk(String),
     /// The request would have written, and this client may only read.
     #[error("refused here: {0} would write, and planning only reads")]
@@ -71,7 +71,7 @@ impl ApiError {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),
-            Self::Transport(_) | Self::Junk(_) | Self::ReadOnly(_) => None,
+            Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::ReadOnly(_) => None,
         }
     }
 
@@ -158,8 +158,8 @@ impl Kube {
 
     async fn send_once(&self, call: &Call) -> Result<Reply, ApiError> {
         let request = call.request().map_err(|error| ApiError::Transport(error.to_string()))?;
-        let answer = tokio::time::timeout(PATIENCE, self.exchange(request)).await;
-        answer.unwrap_or_else(|_| Err(ApiError::Transport(format!("no answer within {} s", PATIENCE.as_secs()))))
+        let answer = tokio::time::timeout(call.limit(), self.exchange(request)).await;
+        answer.unwrap_or_else(|_| Err(ApiError::Slow(call.limit().as_secs())))
     }
 
     async fn exchange(&self, request: Request<Body>) -> Result<Reply, ApiError> {

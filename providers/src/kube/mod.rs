@@ -4,6 +4,7 @@ mod align;
 pub mod call;
 pub mod client;
 pub mod compare;
+pub(crate) mod config;
 mod conventions;
 pub mod difference;
 pub mod discovery;

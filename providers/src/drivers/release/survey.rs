@@ -18,7 +18,7 @@ use crate::helm::manifest::Manifest;
 use crate::helm::record::{Revision, Status};
 use crate::helm::render::RenderRequest;
 use crate::helm::rendering::{Rendered, Rendering, texts_digest};
-use crate::helm::values;
+use crate::helm::values::{self, ValuesError};
 use crate::kube::difference::difference;
 use crate::kube::discovery::Discovery;
 use crate::kube::gvk::{Gvk, Resolved, address};
@@ -170,7 +170,16 @@ pub fn answer(
 /// A values file that is missing or no YAML, and numbers that helm would change.
 pub fn merged(question: &ChartQuestion) -> Result<Value, DriverError> {
     values::merged(&question.facts, &question.values, &question.set, "[chart.set]")
-        .map_err(|error| DriverError::new("reading the chart's values", error))
+        .map_err(|error| {
+            let hint = match &error {
+                ValuesError::Unreadable { .. } => "paths in `[chart] values` are seen from the file that names them",
+                ValuesError::NotYaml { .. }
+                | ValuesError::Several { .. }
+                | ValuesError::NotAMap { .. }
+                | ValuesError::LargeNumber { .. } => "",
+            };
+            DriverError::new("reading the chart's values", error).hint(hint)
+        })
 }
 
 /// The chart itself.
@@ -383,10 +392,15 @@ impl<'a> Places<'a> {
 fn remarks(rendering: &Rendering) -> Vec<String> {
     let mut remarks = Vec::new();
     if rendering.volatile.lookup {
-        remarks.push("the chart looks things up in the cluster; a plan renders it as if it found nothing".to_owned());
+        remarks.push(
+            "templates of the chart can look things up in the cluster; a plan renders them as if nothing were there"
+                .to_owned(),
+        );
     }
     if rendering.volatile.revision {
-        remarks.push("the chart writes its revision number into objects; a plan renders it as revision 1".to_owned());
+        remarks.push(
+            "templates of the chart can use the number of the revision; a plan renders them as revision 1".to_owned(),
+        );
     }
     remarks
 }
