@@ -21,6 +21,7 @@ use crate::helm::rendering::{Hook, Rendering};
 use crate::world::World;
 
 pub mod charts;
+mod dropped;
 pub mod history;
 pub mod survey;
 
