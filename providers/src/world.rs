@@ -10,6 +10,7 @@ use cfrt_engine::facts::Cluster;
 use cfrt_engine::plan::Plan;
 use kube::config::Config;
 
+use crate::drivers::hook::HookRuns;
 use crate::drivers::release::charts::Charts;
 use crate::helm::binary::Search;
 use crate::kube::call::Call;
@@ -69,6 +70,8 @@ pub struct World {
     pub vault: Arc<Vault>,
     /// Helm, and what it renders in this run.
     pub charts: Charts,
+    /// How the hooks went that ran so far.
+    pub hook_runs: HookRuns,
     /// What may be done.
     pub access: Access,
     /// Whether a kubeconfig names the cluster; helm is told the same.
@@ -96,7 +99,17 @@ impl World {
         let vault = Arc::new(vault);
         let charts = Charts::new(Search::from_environment(around.helm), cache, Arc::clone(&vault));
         let watches = Watches::default();
-        Ok(Self { target, kube, discovery, watches, vault, charts, access, kube_context: context })
+        Ok(Self {
+            target,
+            kube,
+            discovery,
+            watches,
+            vault,
+            charts,
+            hook_runs: HookRuns::default(),
+            access,
+            kube_context: context,
+        })
     }
 
     /// Seals every secret value that this run has seen, wherever it turned up in what a plan shows: fields that are about to

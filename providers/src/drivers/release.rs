@@ -139,7 +139,8 @@ impl Driver<World> for Release {
             let settings = Settings::of(&step.resource)?;
             let (status, description) = settings.conclusion(ending);
             let secret = applied.memo["secret"].as_str().unwrap_or_default();
-            history::close(&world.kube, &settings.release(), secret, status, &description).await
+            let end = |record| record::ran(record::finished(record, status, &description), &world.hook_runs.noted());
+            history::close(&world.kube, &settings.release(), secret, status, end).await
         })
     }
 }
