@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::kube::gvk::{Gvk, Resolved};
 use crate::kube::read::{Key, get};
+use crate::vault::Vault;
 use crate::world::World;
 
 /// No token or certificate is larger: the API server takes no Secret above this.
@@ -47,20 +48,30 @@ pub async fn seal(world: &World, about: &Value) -> Result<String, DriverError> {
     let source: Source =
         serde_json::from_value(about.clone()).map_err(|error| DriverError::new("reading a secret", error))?;
     let encoded = match &source {
-        Source::Env(name) => encode(variable(name).map_err(|why| failed(&source, why))?),
-        Source::File(path) => encode(read_file(path).map_err(|error| failed(&source, error))?),
+        Source::Env(name) => encode(&variable(name).map_err(|why| failed(&source, why))?),
+        Source::File(path) => encode(&read_file(path).map_err(|error| failed(&source, error))?),
         Source::Secret { namespace, name, key } => from_cluster(world, &source, namespace, name, key).await?,
     };
-    if encoded.expose_secret().is_empty() {
-        return Err(failed(&source, "it is empty"));
-    }
-    if let Some(value) = decode(encoded.expose_secret()) {
-        world.vault.watch(value.expose_secret());
-    }
-    Ok(world.vault.seal(encoded.expose_secret()))
+    keep(&world.vault, &source, &encoded)
 }
 
-fn encode(value: SecretString) -> SecretString {
+/// Puts a value that was read from a source, in its base64 form, into the vault, and gives its seal.
+///
+/// # Errors
+///
+/// An empty value.
+pub fn keep(vault: &Vault, source: &Source, encoded: &SecretString) -> Result<String, DriverError> {
+    if encoded.expose_secret().is_empty() {
+        return Err(failed(source, "it is empty"));
+    }
+    if let Some(value) = decode(encoded.expose_secret()) {
+        vault.watch(value.expose_secret());
+    }
+    Ok(vault.seal(encoded.expose_secret()))
+}
+
+/// Gives a value's base64 form, without the white space around it.
+pub fn encode(value: &SecretString) -> SecretString {
     BASE64_STANDARD.encode(value.expose_secret().trim()).into()
 }
 

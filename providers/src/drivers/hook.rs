@@ -52,6 +52,26 @@ impl Earlier {
     }
 }
 
+impl Hook {
+    /// Whether what is left of an earlier run is deleted before the hook runs.
+    ///
+    /// What has run can't run again: it goes even where the policy doesn't ask for it.
+    pub fn makes_room(resource: &Resource) -> bool {
+        let asks = settings(resource).is_some_and(|hook| hook.policies.contains(&DeletePolicy::BeforeHookCreation));
+        asks || runs(resource)
+    }
+
+    /// The hooks that are deleted once one has ended, the latest first.
+    ///
+    /// A definition that came by a hook would take all its resources along, so it stays; Helm never deletes one either.
+    pub fn leaving(resource: &Resource, ending: &Ending) -> Vec<Address> {
+        let Some(hook) = settings(resource) else { return Vec::new() };
+        let mut leaving = to_delete(&resource.id.address, &hook, ending);
+        leaving.retain(|address| !Gvk::of_address(address).is_crd());
+        leaving
+    }
+}
+
 fn settings(resource: &Resource) -> Option<Settings> {
     Settings::deserialize(&resource.settings).ok()
 }
@@ -81,10 +101,7 @@ impl Driver<World> for Hook {
         Box::pin(async move {
             let resource = &step.resource;
             let target = Target::new(world, resource, HELM)?;
-            let before =
-                settings(resource).is_some_and(|hook| hook.policies.contains(&DeletePolicy::BeforeHookCreation));
-            // What has run can't run again: what is left of an earlier run goes even where the policy doesn't ask for it.
-            if before || runs(resource) {
+            if Self::makes_room(resource) {
                 target.delete(None).await?;
                 gone(world, resource, &target).await?;
             }
@@ -111,8 +128,7 @@ impl Driver<World> for Hook {
 
     fn close<'a>(&'a self, world: &'a World, step: &'a Step, _applied: &'a Applied, ending: Ending) -> Effect<'a, ()> {
         Box::pin(async move {
-            let Some(hook) = settings(&step.resource) else { return Ok(()) };
-            for address in to_delete(&step.resource.id.address, &hook, &ending) {
+            for address in Self::leaving(&step.resource, &ending) {
                 delete(world, &step.resource, address).await?;
             }
             Ok(())
@@ -155,10 +171,6 @@ async fn gone(world: &World, resource: &Resource, target: &Target<'_>) -> Result
 }
 
 async fn delete(world: &World, like: &Resource, address: Address) -> Result<(), DriverError> {
-    // A definition that came by a hook would take all its resources along; Helm never deletes one either.
-    if Gvk::of_address(&address).is_crd() {
-        return Ok(());
-    }
     let mut hook = like.clone();
     hook.id.address = address;
     Target::new(world, &hook, HELM)?.delete(None).await

@@ -16,7 +16,7 @@ use crate::vault::{Mask, Vault, put_string_data_into_data};
 ///
 /// Every Secret is sealed before any other document is masked, so that no order of templates lets a value through.
 /// `names` are the release's, which are shown everywhere.
-pub(crate) fn assemble(
+pub fn assemble(
     vault: &Vault,
     chart: &Chart,
     names: &[String],

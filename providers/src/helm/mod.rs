@@ -1,7 +1,7 @@
 //! Helm: finding and running it, what its charts render to, and the records it keeps.
 
 mod archive;
-mod assemble;
+pub mod assemble;
 pub mod binary;
 mod cache;
 pub mod chart;

@@ -97,11 +97,11 @@ impl<'a> Target<'a> {
 
     /// The document as it is sent; secret values that came sealed from the cache are rendered afresh first.
     async fn filled(&self, document: &Document, live: &Value) -> Result<Value, DriverError> {
-        if let Some(body) = to_send(self.world, document, live) {
+        if let Some(body) = to_send(&self.world.vault, document, live) {
             return Ok(body);
         }
         self.world.charts.reveal().await?;
-        to_send(self.world, document, live)
+        to_send(&self.world.vault, document, live)
             .ok_or_else(|| self.failed("preparing", "a secret value in it can't be had again"))
     }
 
@@ -116,7 +116,7 @@ impl<'a> Target<'a> {
         let Some((_, live)) = found else {
             return Err(self.stale("updating", ApiError::Transport("it was deleted meanwhile".to_owned())));
         };
-        let seen = present(self.world, self.resource, live);
+        let seen = present(&self.world.vault, self.resource, live);
         let moved = diff(self.resource, &seen);
         // A dry run names a field more exactly than our own comparison, so places are held against places.
         let planned = |path: &str| {

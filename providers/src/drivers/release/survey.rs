@@ -19,7 +19,9 @@ use crate::helm::render::RenderRequest;
 use crate::helm::rendering::{Rendered, Rendering, texts_digest};
 use crate::helm::values::{self, ValuesError};
 use crate::kube::difference::difference;
+use crate::kube::discovery::Discovery;
 use crate::kube::gvk::{Gvk, Resolved, address};
+use crate::vault::Vault;
 use crate::world::{Access, World};
 
 /// A chart with its values, and the release that it is to become.
@@ -118,11 +120,27 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
     let values = merged(question)?;
     let request = request(world, question, chart, values.clone(), is_install(&history));
     let rendering = world.charts.render(request, world.access == Access::ReadWrite).await?;
-    let next = next(world, &history, &rendering, &values);
-    let places = Places::of(world, question, &rendering);
+    answer(&world.vault, &world.discovery, question, &history, &rendering, values)
+}
+
+/// Holds a rendering against the release's records. Pure.
+///
+/// # Errors
+///
+/// A record whose manifest can't be read.
+pub fn answer(
+    vault: &Vault,
+    discovery: &Discovery,
+    question: &ChartQuestion,
+    history: &History,
+    rendering: &Rendering,
+    values: Value,
+) -> Result<ChartAnswer, DriverError> {
+    let next = next(vault, history, rendering, &values);
+    let places = Places::of(discovery, question, rendering);
     let objects = places.items(&rendering.objects);
     // What holds the same texts holds nothing that this rendering doesn't.
-    let others = |revision: &&Revision| !same_texts(revision, &rendering);
+    let others = |revision: &&Revision| !same_texts(revision, rendering);
     let earlier = history.newest.iter().chain(&history.deployed).filter(others);
     let removed = removed(&places, earlier, &objects)?;
     Ok(ChartAnswer {
@@ -131,11 +149,11 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
         digest: rendering.chart.digest.clone(),
         rendering: rendering.digest.clone(),
         crds: places.items(&rendering.crds),
-        hooks: places.hooks(&rendering, next.install),
+        hooks: places.hooks(rendering, next.install),
         definitions: places.definitions(&rendering.objects),
         objects,
         removed,
-        remarks: remarks(&rendering),
+        remarks: remarks(rendering),
         values,
         next,
     })
@@ -189,7 +207,7 @@ fn is_install(history: &History) -> bool {
     history.newest.as_ref().is_none_or(|newest| newest.status == Status::Uninstalled)
 }
 
-fn next(world: &World, history: &History, rendering: &Rendering, values: &Value) -> Next {
+fn next(vault: &Vault, history: &History, rendering: &Rendering, values: &Value) -> Next {
     let Some(newest) = &history.newest else {
         return Next {
             revision: 1,
@@ -201,13 +219,13 @@ fn next(world: &World, history: &History, rendering: &Rendering, values: &Value)
     };
     let busy = (newest.status.is_pending() && history.age < ABANDONED_AFTER).then(|| ABANDONED_AFTER - history.age);
     let first_deployed = newest.first_deployed.map(|at| at.to_string());
-    let because = reason(world, newest, rendering, values);
+    let because = reason(vault, newest, rendering, values);
     let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
     Next { revision, install: is_install(history), because, busy, first_deployed }
 }
 
 /// Why the newest revision isn't enough.
-fn reason(world: &World, newest: &Revision, rendering: &Rendering, values: &Value) -> Option<String> {
+fn reason(vault: &Vault, newest: &Revision, rendering: &Rendering, values: &Value) -> Option<String> {
     if newest.status != Status::Deployed {
         return Some(format!("revision {} is {}", newest.revision, newest.status));
     }
@@ -223,7 +241,7 @@ fn reason(world: &World, newest: &Revision, rendering: &Rendering, values: &Valu
         // Only where values moved, not what they say: helm lets secrets stand among them.
         return Some(format!("values changed: {}", moved.join(", ")));
     }
-    (!same_texts(newest, rendering) && !same_objects(world, newest, rendering))
+    (!same_texts(newest, rendering) && !same_objects(vault, newest, rendering))
         .then(|| "the chart renders differently".to_owned())
 }
 
@@ -257,7 +275,7 @@ fn as_recorded(values: Value) -> Value {
 }
 
 /// Compares the documents themselves: the texts may differ in spelling, and in what each rendering makes anew.
-fn same_objects(world: &World, newest: &Revision, rendering: &Rendering) -> bool {
+fn same_objects(vault: &Vault, newest: &Revision, rendering: &Rendering) -> bool {
     let Ok(recorded) = Manifest::parse(newest.manifest.expose_secret()) else { return false };
     let texts = newest.hooks.iter().map(|hook| hook.manifest.expose_secret().to_owned()).collect::<Vec<_>>();
     let hooks =
@@ -271,23 +289,23 @@ fn same_objects(world: &World, newest: &Revision, rendering: &Rendering) -> bool
         .chain(rendering.hooks.iter().map(|hook| hook.rendered.document()));
     for document in rendered {
         let Some(there) = recorded.remove(&identity(&document.body)) else { return false };
-        if !same_document(world, document, there) {
+        if !same_document(vault, document, there) {
             return false;
         }
     }
     recorded.is_empty()
 }
 
-fn same_document(world: &World, wanted: &Document, recorded: Value) -> bool {
+fn same_document(vault: &Vault, wanted: &Document, recorded: Value) -> bool {
     let is_secret = recorded["kind"] == "Secret" && recorded["apiVersion"] == "v1";
-    let mut recorded = if is_secret { world.vault.seal_document(recorded).body } else { recorded };
+    let mut recorded = if is_secret { vault.seal_document(recorded).body } else { recorded };
     for (pointer, hole) in &wanted.holes {
         let (Some(place), Some(rendered)) = (recorded.pointer_mut(pointer), wanted.body.pointer(pointer)) else {
             continue;
         };
         match (hole, &place) {
             (Hole::Generated, _) => *place = rendered.clone(),
-            (Hole::Secret, Value::String(text)) if !is_secret => *place = Value::String(world.vault.seal(text)),
+            (Hole::Secret, Value::String(text)) if !is_secret => *place = Value::String(vault.seal(text)),
             (Hole::Secret, _) => {}
         }
     }
@@ -302,22 +320,22 @@ fn identity(document: &Value) -> String {
 
 /// Where objects of a chart are: in their own namespace, in the release's, or in none.
 struct Places<'a> {
-    world: &'a World,
+    discovery: &'a Discovery,
     namespace: &'a str,
     brought: BTreeMap<Gvk, bool>,
 }
 
 impl<'a> Places<'a> {
-    fn of(world: &'a World, question: &'a ChartQuestion, rendering: &Rendering) -> Self {
+    fn of(discovery: &'a Discovery, question: &'a ChartQuestion, rendering: &Rendering) -> Self {
         let documents = rendering.crds.iter().chain(&rendering.objects).map(|rendered| &rendered.document().body);
         let definitions = documents.filter(|body| Gvk::of(body).is_some_and(|gvk| gvk.is_crd()));
         let brought = definitions.flat_map(Resolved::of_crd).map(|kind| (kind.gvk, kind.namespaced)).collect();
-        Self { world, namespace: &question.namespace, brought }
+        Self { discovery, namespace: &question.namespace, brought }
     }
 
     fn address(&self, document: &Value) -> Option<Address> {
         let gvk = Gvk::of(document)?;
-        let known = self.world.discovery.resolve(&gvk).map(|kind| kind.namespaced);
+        let known = self.discovery.resolve(&gvk).map(|kind| kind.namespaced);
         let namespaced = known.or_else(|| self.brought.get(&gvk).copied());
         let says = document["metadata"]["namespace"].is_string();
         address(document, namespaced.unwrap_or(says), self.namespace)
@@ -325,7 +343,7 @@ impl<'a> Places<'a> {
 
     /// The definitions among objects that others of these objects can't do without.
     fn definitions(&self, rendered: &[Rendered]) -> Vec<Address> {
-        let unknown = |gvk: &Gvk| self.world.discovery.resolve(gvk).is_none();
+        let unknown = |gvk: &Gvk| self.discovery.resolve(gvk).is_none();
         let used: HashSet<Gvk> = rendered.iter().map(|object| object.identity.gvk()).filter(unknown).collect();
         let definitions = rendered.iter().filter(|object| object.identity.gvk().is_crd());
         let brings =
