@@ -24,6 +24,7 @@ fn without_a_terminal_and_without_yes_nothing_is_applied() {
 }
 
 /// Whether `script` of util-linux is there, which makes pseudo terminals; where it isn't, the test says that it was left out.
+#[expect(clippy::print_stderr, reason = "what is left out is said")]
 fn has_script() -> bool {
     let found = Command::new("script").arg("--version").output().is_ok_and(|ended| ended.status.success());
     if !found {
