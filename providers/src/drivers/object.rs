@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cfrt_engine::change::{Action, Change};
+use cfrt_engine::change::{Action, Change, FieldChange};
 use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Evidence, Observation, Predicted, Settled, Wanted};
 use cfrt_engine::plan::Step;
 use cfrt_engine::resource::{Document, Resource, Want};
@@ -30,7 +30,12 @@ pub struct Object;
 impl Object {
     /// The settings of a resource whose fields are written under a manager's name.
     pub fn settings(manager: &str) -> Value {
-        json!({ "manager": manager })
+        Self::settings_after(manager, &[])
+    }
+
+    /// The same where an earlier document of the manager's named fields that this one doesn't.
+    pub fn settings_after(manager: &str, dropped: &[String]) -> Value {
+        json!({ "manager": manager, "dropped": dropped })
     }
 }
 
@@ -64,7 +69,7 @@ impl Driver<World> for Object {
             }
             (Want::Present(document) | Want::Existing(document), Observation::Present { live, predicted, .. }) => {
                 obstacle(document, live, manager(resource))
-                    .unwrap_or_else(|| compared(document, live, predicted.as_ref(), manager(resource)))
+                    .unwrap_or_else(|| compared(resource, document, live, predicted.as_ref()))
             }
         }
     }
@@ -160,8 +165,8 @@ fn obstacle(document: &Document, live: &Value, manager: &str) -> Option<Change> 
     }
 }
 
-fn compared(document: &Document, live: &Value, predicted: Option<&Predicted>, manager: &str) -> Change {
-    let compared = compare(document, live, manager);
+fn compared(resource: &Resource, document: &Document, live: &Value, predicted: Option<&Predicted>) -> Change {
+    let compared = compare(document, live, manager(resource));
     let fields = match predicted {
         Some(Predicted::Refused(why)) => {
             return Change {
@@ -170,12 +175,27 @@ fn compared(document: &Document, live: &Value, predicted: Option<&Predicted>, ma
             };
         }
         Some(Predicted::Live(predicted)) => difference(live, predicted),
+        // Ownership that is yet to be migrated doesn't say what an earlier document named.
+        None if compared.migrate => with_dropped(compared.fields, resource, document, live),
         None => compared.fields,
     };
     match (compared.migrate, fields.is_empty()) {
         (true, true) => Change::of(Action::Migrate).because("its fields move to server-side apply"),
         (_, _) => Change::of_fields(fields),
     }
+}
+
+/// Adds the fields that are still there although the document no longer names them.
+fn with_dropped(fields: Vec<FieldChange>, resource: &Resource, document: &Document, live: &Value) -> Vec<FieldChange> {
+    let named: Vec<&str> =
+        resource.settings["dropped"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if named.is_empty() {
+        return fields;
+    }
+    let mut dropped = difference(live, &document.body);
+    let told = |path: &str| fields.iter().any(|field| path.starts_with(&field.path));
+    dropped.retain(|field| field.after.is_none() && named.contains(&field.path.as_str()) && !told(&field.path));
+    [fields, dropped].concat()
 }
 
 /// What a deletion that has begun still waits for.

@@ -21,6 +21,7 @@ use crate::helm::rendering::{Hook, Rendering};
 use crate::world::World;
 
 pub mod charts;
+mod dropped;
 pub mod history;
 pub mod survey;
 
@@ -69,8 +70,8 @@ impl Settings {
         let doing = format!("opening a revision of release {namespace}/{name}");
         let cause = "another installation, upgrade or rollback of it is in progress, or was broken off";
         let hint = format!(
-            "wait until it is done; if no one is at work, it counts as given up in {seconds} s, or at once by \
-             `helm rollback` (by `helm uninstall` where there is no revision to go back to)"
+            "wait until it is done; if no one is at work, it counts as given up in {seconds} s, or at once by `helm rollback` \
+             (by `helm uninstall` where there is no revision to go back to)"
         );
         Err(DriverError::new(doing, cause).fault(Fault::Locked).hint(hint))
     }

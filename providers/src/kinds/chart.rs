@@ -144,7 +144,7 @@ impl Task for OneChart {
         let owner = release.id.clone();
         let crds: Vec<Resource> = answer.crds.iter().map(|item| definition(id, item)).collect();
         let [before, after] = answer.hooks.each_ref().map(|hooks| self.hooks(id, &owner, hooks));
-        let objects = self.objects(id, &answer.objects);
+        let objects = self.objects(id, &answer.objects, &answer.dropped);
         let removed: Vec<Resource> = answer.removed.iter().map(|address| removal(id, address)).collect();
         // Helm can't say what it would release before it knows the kinds, so their definitions come before the release.
         let early = |object: &&Resource| answer.definitions.contains(&object.id.address);
@@ -198,7 +198,7 @@ impl OneChart {
         }
     }
 
-    fn objects(&self, id: &TaskId, items: &[Item]) -> Vec<Resource> {
+    fn objects(&self, id: &TaskId, items: &[Item], dropped: &BTreeMap<Address, Vec<String>>) -> Vec<Resource> {
         let bodies: Vec<Value> = items.iter().map(|item| item.document.body.clone()).collect();
         let needs = needs(&bodies, &self.question.namespace);
         let whole = |index: &usize| Need::Resource(ResourceId::whole(items[*index].address.clone()));
@@ -206,7 +206,8 @@ impl OneChart {
             let body = owned_by_release(normalised(body), &self.question.release, &self.question.namespace);
             let holes = item.document.holes.clone();
             let want = Want::Present(Document { body, holes });
-            Resource { needs: needs.iter().map(whole).collect(), ..object(id, &item.address, want, HELM) }
+            let settings = Object::settings_after(HELM, dropped.get(&item.address).map_or(&[], Vec::as_slice));
+            Resource { needs: needs.iter().map(whole).collect(), settings, ..object(id, &item.address, want, HELM) }
         });
         objects.collect()
     }

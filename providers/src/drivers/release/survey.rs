@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use cfrt_engine::change::FieldChange;
-use cfrt_engine::driver::{DriverError, Fault};
+use cfrt_engine::driver::DriverError;
 use cfrt_engine::resource::{Address, Document, Hole};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::dropped::Dropped;
 use super::history::{self, ABANDONED_AFTER, History, ReleaseName};
 use crate::helm::chart::{Chart, ChartSource};
 use crate::helm::hook::{HookEvent, HookFacts};
@@ -68,6 +69,8 @@ pub struct ChartAnswer {
     pub hooks: [Vec<HookItem>; 2],
     /// What an earlier revision made and this one doesn't have.
     pub removed: Vec<Address>,
+    /// The fields that an earlier revision named in objects that stay, and this one doesn't name, by object.
+    pub dropped: BTreeMap<Address, Vec<String>>,
     /// The revision that comes next, if one does.
     pub next: Next,
     /// What the user should know besides.
@@ -142,7 +145,7 @@ pub fn answer(
     // What holds the same texts holds nothing that this rendering doesn't.
     let others = |revision: &&Revision| !same_texts(revision, rendering);
     let earlier = history.newest.iter().chain(&history.deployed).filter(others);
-    let removed = removed(&places, earlier, &objects)?;
+    let dropped = Dropped::of(earlier, |document| places.address(document), question, &objects)?;
     Ok(ChartAnswer {
         name: rendering.chart.name.clone(),
         version: rendering.chart.version.clone(),
@@ -152,7 +155,8 @@ pub fn answer(
         hooks: places.hooks(rendering, next.install),
         definitions: places.definitions(&rendering.objects),
         objects,
-        removed,
+        removed: dropped.objects,
+        dropped: dropped.fields,
         remarks: remarks(rendering),
         values,
         next,
@@ -382,29 +386,6 @@ impl<'a> Places<'a> {
             hooks
         })
     }
-}
-
-/// What the revisions that may still have objects in the cluster hold, and this rendering doesn't.
-fn removed<'a>(
-    places: &Places<'_>,
-    revisions: impl Iterator<Item = &'a Revision>,
-    objects: &[Item],
-) -> Result<Vec<Address>, DriverError> {
-    let identity = |address: &Address| {
-        let gvk = Gvk::of_address(address);
-        (gvk.group, gvk.kind, address.scope.clone(), address.name.clone())
-    };
-    let mut known: HashSet<_> = objects.iter().map(|item| identity(&item.address)).collect();
-    let mut removed = Vec::new();
-    for revision in revisions.filter(|revision| revision.status != Status::Uninstalled) {
-        let manifest = Manifest::parse(revision.manifest.expose_secret()).map_err(|error| {
-            DriverError::new(format!("reading the manifest of revision {}", revision.revision), error)
-                .fault(Fault::World)
-        })?;
-        let addresses = manifest.objects.iter().filter_map(|parsed| places.address(&parsed.value));
-        removed.extend(addresses.filter(|address| known.insert(identity(address))));
-    }
-    Ok(removed)
 }
 
 fn remarks(rendering: &Rendering) -> Vec<String> {
