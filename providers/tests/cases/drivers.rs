@@ -11,7 +11,7 @@ use cfrt_engine::resource::Resource;
 use cfrt_engine::task::{Answer, Question};
 use cfrt_providers::drivers::hook::Hook;
 use cfrt_providers::drivers::object::{HELM, Object};
-use cfrt_providers::drivers::release::history::History;
+use cfrt_providers::drivers::release::history::{ABANDONED, History};
 use cfrt_providers::drivers::release::survey::{ChartAnswer, ChartQuestion, answer, merged};
 use cfrt_providers::drivers::release::{Release, Settings};
 use cfrt_providers::helm::assemble::assemble;
@@ -224,6 +224,12 @@ impl MapRelease {
     fn open(world: &MapWorld, step: &Step) -> Result<Applied, DriverError> {
         let settings = Settings::of(&step.resource)?;
         settings.check_idle()?;
+        if let Some(abandoned) = settings.next.abandoned {
+            let mut state = world.state();
+            let record = state.records.iter_mut().find(|record| record.revision == abandoned);
+            let record = record.expect("what is abandoned is on record");
+            (record.status, record.description) = (Status::Failed, ABANDONED.to_owned());
+        }
         let rendered = world.rendered("rendering.yaml").expect("a case with a chart has its rendering");
         let record = Revision {
             name: settings.question.release.clone(),

@@ -154,6 +154,23 @@ pub async fn close(
     Ok(())
 }
 
+/// What a record says of a revision that was begun and never ended.
+pub const ABANDONED: &str = "Broken off: whoever began it did not finish it";
+
+/// Writes that a revision failed which was left pending: before that helm does nothing with the release.
+///
+/// # Errors
+///
+/// A record that can't be read or written.
+pub async fn abandon(kube: &Kube, release: &ReleaseName, revision: u32) -> Result<(), DriverError> {
+    let secret = format!("sh.helm.release.v1.{}.v{revision}", release.name);
+    let pending =
+        |record: &Value| record["info"]["status"].as_str().is_some_and(|word| Status::parse(word).is_pending());
+    // Someone may have ended it since the plan was made, and knows better.
+    let failed = |record| if pending(&record) { record::finished(record, Status::Failed, ABANDONED) } else { record };
+    rewrite(kube, release, &secret, failed).await
+}
+
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 async fn rewrite(
