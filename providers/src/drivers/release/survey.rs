@@ -146,7 +146,7 @@ pub fn answer(
     let objects = places.items(&rendering.objects);
     // What holds the same texts holds nothing that this rendering doesn't.
     let others = |revision: &&Revision| !same_texts(revision, rendering);
-    let earlier = history.newest.iter().chain(&history.deployed).filter(others);
+    let earlier = history.newest.iter().chain(&history.earlier).filter(others);
     let dropped = Dropped::of(earlier, |document| places.address(document), question, &objects)?;
     Ok(ChartAnswer {
         name: rendering.chart.name.clone(),
