@@ -7,8 +7,10 @@ use std::{env, fmt};
 
 use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::facts::Cluster;
+use cfrt_engine::plan::Plan;
 use kube::config::Config;
 
+use crate::drivers::hook::HookRuns;
 use crate::drivers::release::charts::Charts;
 use crate::helm::binary::Search;
 use crate::kube::call::Call;
@@ -68,6 +70,8 @@ pub struct World {
     pub vault: Arc<Vault>,
     /// Helm, and what it renders in this run.
     pub charts: Charts,
+    /// How the hooks went that ran so far.
+    pub hook_runs: HookRuns,
     /// What may be done.
     pub access: Access,
     /// Whether a kubeconfig names the cluster; helm is told the same.
@@ -95,7 +99,30 @@ impl World {
         let vault = Arc::new(vault);
         let charts = Charts::new(Search::from_environment(around.helm), cache, Arc::clone(&vault));
         let watches = Watches::default();
-        Ok(Self { target, kube, discovery, watches, vault, charts, access, kube_context: context })
+        Ok(Self {
+            target,
+            kube,
+            discovery,
+            watches,
+            vault,
+            charts,
+            hook_runs: HookRuns::default(),
+            access,
+            kube_context: context,
+        })
+    }
+
+    /// Seals every secret value that this run has seen, wherever it turned up in what a plan shows: fields that are about to
+    /// go hold values that the documents we want no longer have, and servers repeat what they refuse.
+    pub fn conceal(&self, plan: &mut Plan) {
+        let addresses = plan.steps.iter().map(|step| &step.resource.id.address);
+        let names = addresses.flat_map(|address| [address.scope.clone(), address.name.clone()]).collect();
+        let mask = self.vault.mask(&names);
+        for change in plan.steps.iter_mut().map(|step| &mut step.change) {
+            change.reason = mask.redacted(&change.reason);
+            let values = change.fields.iter_mut().flat_map(|field| [&mut field.before, &mut field.after]);
+            values.flatten().for_each(|value| mask.seal_within(value));
+        }
     }
 
     /// How many requests were sent to the API server so far.

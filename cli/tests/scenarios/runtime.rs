@@ -36,7 +36,8 @@ fn the_runtime_comes_up_in_an_empty_cluster_and_stays() {
         let items = scenario.list(kind);
         assert!(!items.is_empty());
         for item in items {
-            assert_eq!(item["status"]["readyReplicas"], item["spec"]["replicas"], "{}", item["metadata"]["name"]);
+            let ready = item["status"]["readyReplicas"].as_u64().unwrap_or(0);
+            assert_eq!(Some(ready), item["spec"]["replicas"].as_u64(), "{}", item["metadata"]["name"]);
         }
     }
     scenario.detailed().exits(0);
@@ -110,8 +111,16 @@ fn what_the_runtime_no_longer_has_is_foreseen_and_goes() {
         ]
     );
     let updated: Vec<&str> = told.iter().filter_map(|step| step.strip_prefix("update ")).collect();
-    assert_eq!(updated.len(), 3, "{updated:#?}");
-    assert_eq!(updated[0], "ConfigMap cap-app-proxy-cm data.ports");
+    let container = "spec.template.spec.containers[app-proxy]";
+    assert_eq!(
+        updated,
+        [
+            "ConfigMap cap-app-proxy-cm data.ports",
+            "ConfigMap codefresh-cm data.components",
+            &format!("Deployment cap-app-proxy {container}.envFrom[2] {container}.ports[debug]"),
+            "Service cap-app-proxy spec.ports[debug]",
+        ]
+    );
     for object in ["configmap/cap-app-proxy-extra", "deployment/events-webhook", "clusterrole/argo-events-webhook"] {
         assert!(scenario.find(object).is_none(), "{object} is still there");
     }
@@ -125,13 +134,15 @@ fn what_the_runtime_no_longer_has_is_foreseen_and_goes() {
 fn both_helms_go_on_from_our_runtime_and_we_from_theirs() {
     let scenario = Scenario::runtime("onward");
     judge::apply(&scenario).done();
-    for helm in Helm::BOTH {
-        scenario.helm_upgrade(helm, &[]).exits(0);
-        let judged = judge::apply(&scenario).done();
-        let other = judged.plan.writing().filter(|step| step.action != "migrate").map(|step| step.told());
-        assert_eq!(other.collect::<Vec<_>>(), Vec::<String>::new(), "after {helm:?}");
-        scenario.detailed().exits(0);
-    }
+    scenario.helm_upgrade(Helm::Four, &[]).exits(0);
+    scenario.detailed().exits(0);
+    scenario.helm_upgrade(Helm::Three, &[]).exits(0);
+    let judged = judge::apply(&scenario).done();
+    // The one document that ends in a blank: helm 3 trims it, helm 4 does not.
+    let trimmed = r#"update ConfigMap codefresh-tunnel-client-config data["frpc.ini"]"#;
+    let other = told(&scenario, &judged).into_iter().filter(|step| !step.starts_with("migrate "));
+    assert_eq!(other.collect::<Vec<_>>(), [trimmed]);
+    scenario.detailed().exits(0);
     scenario.helm(Helm::Three, &["rollback", &scenario.release, "1"]).exits(0);
     scenario.helm(Helm::Four, &["uninstall", &scenario.release]).exits(0);
     let plan = scenario.plan();

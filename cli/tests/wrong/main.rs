@@ -4,5 +4,10 @@
 mod common;
 
 mod cases;
+mod dialogue;
+mod interrupted;
+mod read_only;
+mod refused;
+mod secrets;
 mod transcript;
 mod world;

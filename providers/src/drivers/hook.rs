@@ -1,16 +1,20 @@
 //! The driver of Helm hooks: run with a revision of their release, followed to their end, removed as their policy says.
 
+use std::sync::{Mutex, PoisonError};
+
 use cfrt_engine::change::{Action, Change};
 use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Ending, Evidence, Observation, Settled, Wanted};
 use cfrt_engine::plan::Step;
 use cfrt_engine::resource::{Address, Resource};
 use cfrt_engine::task::{Answer, Question};
 use futures::stream::{self, BoxStream, StreamExt as _};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::json;
 
 use super::object::HELM;
 use crate::helm::hook::DeletePolicy;
+use crate::helm::record::HookRun;
 use crate::kube::gvk::Gvk;
 use crate::kube::look::key;
 use crate::kube::settle::hook_settled;
@@ -72,6 +76,24 @@ impl Hook {
     }
 }
 
+/// How the hooks of this run of cfrt went, for the record of their release.
+#[derive(Debug, Default)]
+pub struct HookRuns(Mutex<Vec<HookRun>>);
+
+impl HookRuns {
+    fn note(&self, hook: &Address, applied: &Applied, ending: &Ending) {
+        let Some(started) = applied.memo["started"].as_str().and_then(|at| at.parse().ok()) else { return };
+        let Address { kind, name, .. } = hook.short();
+        let run = HookRun { kind, name, started, completed: Timestamp::now(), succeeded: *ending == Ending::Settled };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(run);
+    }
+
+    /// What was noted so far, in the order in which the hooks ended.
+    pub fn noted(&self) -> Vec<HookRun> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 fn settings(resource: &Resource) -> Option<Settings> {
     Settings::deserialize(&resource.settings).ok()
 }
@@ -99,7 +121,7 @@ impl Driver<World> for Hook {
 
     fn apply<'a>(&'a self, world: &'a World, step: &'a Step) -> Effect<'a, Applied> {
         Box::pin(async move {
-            let resource = &step.resource;
+            let (resource, started) = (&step.resource, Timestamp::now());
             let target = Target::new(world, resource, HELM)?;
             if Self::makes_room(resource) {
                 target.delete(None).await?;
@@ -108,7 +130,7 @@ impl Driver<World> for Hook {
             if let Some(document) = resource.want.document() {
                 drop(target.create(document).await?);
             }
-            Ok(Applied { wrote: true, memo: Value::Null })
+            Ok(Applied { wrote: true, memo: json!({ "started": started.to_string() }) })
         })
     }
 
@@ -126,8 +148,9 @@ impl Driver<World> for Hook {
         hook_settled(seen.live.as_deref())
     }
 
-    fn close<'a>(&'a self, world: &'a World, step: &'a Step, _applied: &'a Applied, ending: Ending) -> Effect<'a, ()> {
+    fn close<'a>(&'a self, world: &'a World, step: &'a Step, applied: &'a Applied, ending: Ending) -> Effect<'a, ()> {
         Box::pin(async move {
+            world.hook_runs.note(&step.resource.id.address, applied, &ending);
             for address in Self::leaving(&step.resource, &ending) {
                 delete(world, &step.resource, address).await?;
             }

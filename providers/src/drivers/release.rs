@@ -70,7 +70,8 @@ impl Settings {
         let doing = format!("opening a revision of release {namespace}/{name}");
         let cause = "another installation, upgrade or rollback of it is in progress, or was broken off";
         let hint = format!(
-            "wait until it is done; if no one is at work, it counts as given up in {seconds} s, or at once by helm rollback"
+            "wait until it is done; if no one is at work, it counts as given up in {seconds} s, or at once by `helm rollback` \
+             (by `helm uninstall` where there is no revision to go back to)"
         );
         Err(DriverError::new(doing, cause).fault(Fault::Locked).hint(hint))
     }
@@ -141,7 +142,8 @@ impl Driver<World> for Release {
             let settings = Settings::of(&step.resource)?;
             let (status, description) = settings.conclusion(ending);
             let secret = applied.memo["secret"].as_str().unwrap_or_default();
-            history::close(&world.kube, &settings.release(), secret, status, &description).await
+            let end = |record| record::ran(record::finished(record, status, &description), &world.hook_runs.noted());
+            history::close(&world.kube, &settings.release(), secret, status, end).await
         })
     }
 }

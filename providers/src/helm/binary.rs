@@ -307,10 +307,7 @@ pub(crate) mod tests {
     fn an_absent_helm_is_reported_with_the_places_and_what_to_do() {
         let folders = vec!["/nowhere/bin".into(), "/nowhere/sbin".into()];
         let error = Search { folders, ..Search::default() }.program().unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "helm is not found; looked for `helm` in /nowhere/bin:/nowhere/sbin"
-        );
+        assert_eq!(error, "helm is not found; looked for `helm` in /nowhere/bin:/nowhere/sbin");
         let named = option(Path::new("/nowhere/helm")).program().unwrap_err().to_string();
         assert!(named.ends_with("looked for /nowhere/helm (--helm)"), "{named}");
     }

@@ -109,14 +109,13 @@ pub fn present(vault: &Vault, resource: &Resource, live: Value) -> Observation {
     Observation::Present { live: Arc::new(sealed(vault, resource, live)), stamp, predicted: None }
 }
 
-/// Seals what is secret in a live object: all of a Secret, and of others what is sealed in the document that we want.
+/// Seals what is secret in a live object: the values of a Secret, and whatever is sealed in the document that we want.
 fn sealed(vault: &Vault, resource: &Resource, live: Value) -> Value {
-    if live["kind"] == "Secret" && live["apiVersion"] == "v1" {
-        return vault.seal_document(live).body;
-    }
-    let mut live = live;
+    let is_secret = live["kind"] == "Secret" && live["apiVersion"] == "v1";
+    let mut live = if is_secret { vault.seal_document(live).body } else { live };
     for (pointer, hole) in resource.want.document().into_iter().flat_map(|document| &document.holes) {
-        if let (Hole::Secret, Some(Value::String(leaf))) = (hole, live.pointer_mut(pointer)) {
+        let is_sealed = is_secret && pointer.starts_with("/data/");
+        if let (false, Hole::Secret, Some(Value::String(leaf))) = (is_sealed, hole, live.pointer_mut(pointer)) {
             *leaf = vault.seal(leaf);
         }
     }

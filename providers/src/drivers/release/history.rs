@@ -130,7 +130,7 @@ pub async fn open(kube: &Kube, release: &ReleaseName, record: &Value) -> Result<
     Ok(secret["metadata"]["name"].as_str().unwrap_or_default().to_owned())
 }
 
-/// Writes how a revision ended, and that older ones no longer count where it ended well.
+/// Writes how a revision ended, as `end` puts it into the record, and that older ones no longer count where it ended well.
 ///
 /// # Errors
 ///
@@ -140,9 +140,9 @@ pub async fn close(
     release: &ReleaseName,
     secret: &str,
     status: Status,
-    description: &str,
+    end: impl FnOnce(Value) -> Value,
 ) -> Result<(), DriverError> {
-    rewrite(kube, release, secret, |record| record::finished(record, status, description)).await?;
+    rewrite(kube, release, secret, end).await?;
     if status != Status::Deployed {
         return Ok(());
     }
