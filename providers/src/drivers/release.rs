@@ -128,6 +128,9 @@ impl Driver<World> for Release {
         Box::pin(async move {
             let settings = Settings::of(&step.resource)?;
             settings.check_idle()?;
+            if let Some(revision) = settings.next.abandoned {
+                history::abandon(&world.kube, &settings.release(), revision).await?;
+            }
             let record = opening(world, &settings).await?;
             let secret = history::open(&world.kube, &settings.release(), &record).await?;
             Ok(Applied { wrote: true, memo: json!({ "secret": secret }) })

@@ -11,7 +11,7 @@ use cfrt_engine::resource::Resource;
 use cfrt_engine::task::{Answer, Question};
 use cfrt_providers::drivers::hook::Hook;
 use cfrt_providers::drivers::object::{HELM, Object};
-use cfrt_providers::drivers::release::history::History;
+use cfrt_providers::drivers::release::history::{ABANDONED, History};
 use cfrt_providers::drivers::release::survey::{ChartAnswer, ChartQuestion, answer, merged};
 use cfrt_providers::drivers::release::{Release, Settings};
 use cfrt_providers::helm::assemble::assemble;
@@ -55,7 +55,8 @@ impl MapObject {
         if let Some(behind) = definitions(&world.discovery, batch.iter().map(|wanted| wanted.resource)).get(&gvk) {
             return Observation::Hidden { behind: (*behind).clone() };
         }
-        assert!(world.discovery.resolve(&gvk).is_some(), "this world doesn't know the kind of {}", resource.id);
+        let known = world.discovery.resolve(&gvk).is_some() || resource.want.document().is_none();
+        assert!(known, "this world doesn't know the kind of {}", resource.id);
         match (before, world.live(&resource.id.address)) {
             (Some(before), Some(live)) if *depth == Depth::DryRun => Self::predict(world, resource, before, &live),
             (_, Some(live)) => present(&world.vault, resource, live),
@@ -214,16 +215,23 @@ impl MapRelease {
 
     fn history(world: &MapWorld) -> History {
         let state = world.state();
-        let newest = state.records.iter().rfind(|record| record.status != Status::Superseded).cloned();
-        let is_deployed = |record: &&Revision| record.status == Status::Deployed;
-        let deployed = state.records.iter().rfind(is_deployed).cloned();
-        let another = deployed.filter(|_| newest.as_ref().is_some_and(|newest| newest.status != Status::Deployed));
-        History { newest, deployed: another, age: state.age }
+        let mut counting = state.records.iter().rev().filter(|record| record.status != Status::Superseded);
+        let newest = counting.next().cloned();
+        let mut over = newest.as_ref().is_none_or(|newest| newest.status == Status::Deployed);
+        let down_to_deployed = |record: &&Revision| !std::mem::replace(&mut over, record.status == Status::Deployed);
+        let earlier = counting.take_while(down_to_deployed).cloned().collect();
+        History { newest, earlier, age: state.age }
     }
 
     fn open(world: &MapWorld, step: &Step) -> Result<Applied, DriverError> {
         let settings = Settings::of(&step.resource)?;
         settings.check_idle()?;
+        if let Some(abandoned) = settings.next.abandoned {
+            let mut state = world.state();
+            let record = state.records.iter_mut().find(|record| record.revision == abandoned);
+            let record = record.expect("what is abandoned is on record");
+            (record.status, record.description) = (Status::Failed, ABANDONED.to_owned());
+        }
         let rendered = world.rendered("rendering.yaml").expect("a case with a chart has its rendering");
         let record = Revision {
             name: settings.question.release.clone(),

@@ -25,13 +25,15 @@ pub struct ReleaseName {
     pub name: String,
 }
 
-/// What there is of a release: the newest revision, and the one that counts as deployed.
+/// What there is of a release: the newest revision, and those before it whose objects may still be there.
 #[derive(Debug, Default)]
 pub struct History {
     /// The newest revision, whatever became of it.
     pub newest: Option<Revision>,
-    /// The newest deployed revision, where that is another one.
-    pub deployed: Option<Revision>,
+    /// Where the newest isn't deployed: those before it down to the deployed one, newest first.
+    ///
+    /// What one of them brought stays there until a revision that ends well takes it away.
+    pub earlier: Vec<Revision>,
     /// How many seconds ago the newest was last written, by the server's clock.
     pub age: i64,
 }
@@ -98,15 +100,13 @@ pub async fn read(kube: &Kube, release: &ReleaseName) -> Result<History, DriverE
     let mut records = records.items.unwrap_or_default();
     records.sort_by_key(|record| std::cmp::Reverse(record.revision()));
     let Some(newest) = records.first() else { return Ok(History::default()) };
-    let deployed = records.iter().skip(1).find(|record| record.label("status") == Status::Deployed.word());
+    let is_deployed = |record: &Record| record.label("status") == Status::Deployed.word();
+    let deployed = records.iter().position(is_deployed).unwrap_or(records.len() - 1);
     let touched = ["modifiedAt", "createdAt"].iter().find_map(|label| newest.label(label).parse::<i64>().ok());
     let now = reply.server_time.unwrap_or_else(|| Timestamp::now().as_second());
     Ok(History {
         newest: Some(newest.decode()?),
-        deployed: deployed
-            .filter(|_| newest.label("status") != Status::Deployed.word())
-            .map(Record::decode)
-            .transpose()?,
+        earlier: records[..=deployed].iter().skip(1).map(Record::decode).collect::<Result<_, _>>()?,
         age: touched.map_or(i64::MAX, |touched| now - touched),
     })
 }
@@ -152,6 +152,23 @@ pub async fn close(
         rewrite(kube, release, &record.metadata.name, record::superseded).await?;
     }
     Ok(())
+}
+
+/// What a record says of a revision that was begun and never ended.
+pub const ABANDONED: &str = "Broken off: whoever began it did not finish it";
+
+/// Writes that a revision failed which was left pending: before that helm does nothing with the release.
+///
+/// # Errors
+///
+/// A record that can't be read or written.
+pub async fn abandon(kube: &Kube, release: &ReleaseName, revision: u32) -> Result<(), DriverError> {
+    let secret = format!("sh.helm.release.v1.{}.v{revision}", release.name);
+    let pending =
+        |record: &Value| record["info"]["status"].as_str().is_some_and(|word| Status::parse(word).is_pending());
+    // Someone may have ended it since the plan was made, and knows better.
+    let failed = |record| if pending(&record) { record::finished(record, Status::Failed, ABANDONED) } else { record };
+    rewrite(kube, release, &secret, failed).await
 }
 
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";

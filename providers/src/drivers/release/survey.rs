@@ -108,6 +108,8 @@ pub struct Next {
     pub because: Option<String>,
     /// For how many seconds someone may still be at work on the last one.
     pub busy: Option<i64>,
+    /// The revision before it, where that was begun and given up.
+    pub abandoned: Option<u32>,
     /// When the release's first revision was made, as its records say it.
     pub first_deployed: Option<String>,
 }
@@ -144,7 +146,7 @@ pub fn answer(
     let objects = places.items(&rendering.objects);
     // What holds the same texts holds nothing that this rendering doesn't.
     let others = |revision: &&Revision| !same_texts(revision, rendering);
-    let earlier = history.newest.iter().chain(&history.deployed).filter(others);
+    let earlier = history.newest.iter().chain(&history.earlier).filter(others);
     let dropped = Dropped::of(earlier, |document| places.address(document), question, &objects)?;
     Ok(ChartAnswer {
         name: rendering.chart.name.clone(),
@@ -218,14 +220,17 @@ fn next(vault: &Vault, history: &History, rendering: &Rendering, values: &Value)
             install: true,
             because: Some("first installation".to_owned()),
             busy: None,
+            abandoned: None,
             first_deployed: None,
         };
     };
-    let busy = (newest.status.is_pending() && history.age < ABANDONED_AFTER).then(|| ABANDONED_AFTER - history.age);
+    let left = ABANDONED_AFTER.saturating_sub(history.age);
+    let busy = (newest.status.is_pending() && left > 0).then_some(left);
+    let abandoned = (newest.status.is_pending() && left <= 0).then_some(newest.revision);
     let first_deployed = newest.first_deployed.map(|at| at.to_string());
     let because = reason(vault, newest, rendering, values);
     let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
-    Next { revision, install: is_install(history), because, busy, first_deployed }
+    Next { revision, install: is_install(history), because, busy, abandoned, first_deployed }
 }
 
 /// Why the newest revision isn't enough.
