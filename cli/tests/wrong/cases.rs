@@ -19,8 +19,13 @@ fn every_mistake_that_shows_only_in_the_world_has_its_text_with_both_helms() {
     for helm in Helm::BOTH {
         let helm = helm.path().display().to_string();
         let kubeconfig = tools::kubeconfig().display().to_string();
-        let environment = [("KUBECONFIG", kubeconfig), ("CFRT_HELM", helm.clone()), ("PATH", "/usr/bin:/bin".to_owned())];
-        let places = [Place { found: server(), word: "SERVER" }, Place { found: uid(), word: "UID" }, Place { found: helm, word: "HELM" }];
+        let environment =
+            [("KUBECONFIG", kubeconfig), ("CFRT_HELM", helm.clone()), ("PATH", "/usr/bin:/bin".to_owned())];
+        let places = [
+            Place { found: server(), word: "SERVER" },
+            Place { found: uid(), word: "UID" },
+            Place { found: helm, word: "HELM" },
+        ];
         check("cluster", &environment, &places);
     }
 }
