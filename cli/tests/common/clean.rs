@@ -37,7 +37,7 @@ pub(crate) fn runtime(scenario: &Scenario) {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": doomed});
     scenario.write("doomed.json", &list.to_string());
     let _gone =
-        scenario.kubectl_anywhere(&["delete", "--filename", "doomed.json", "--ignore-not-found", "--timeout=60s"]);
+        scenario.kubectl_anywhere(&["delete", "--filename", "doomed.json", "--ignore-not-found", "--timeout=240s"]);
 }
 
 fn is_left(object: &Value) -> bool {

@@ -26,7 +26,7 @@ pub(crate) struct Judged {
 #[track_caller]
 pub(crate) fn apply(scenario: &Scenario) -> Judged {
     let before_plan = audit::mark();
-    let plan = scenario.plan();
+    let plan = scenario.plan_at_all();
     let read = audit::since(before_plan, scenario);
     assert!(audit::mutating(&read).is_empty(), "a plan writes: {:#?}", told(&audit::mutating(&read)));
     let before = objects(scenario, &plan);
@@ -46,7 +46,7 @@ impl Judged {
     /// Itself, having ended well.
     #[track_caller]
     pub(crate) fn done(self) -> Self {
-        assert_eq!(self.ran.code, 0, "{}", self.ran);
+        assert_eq!(self.ran.code, 0, "{}\nrefused: {:#?}", self.ran, self.plan.refused());
         self
     }
 

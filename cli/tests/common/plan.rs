@@ -89,6 +89,12 @@ impl Plan {
         self.steps.iter().filter(|step| step.action != "keep" && step.action != "refuse")
     }
 
+    /// What may not be carried out, and why.
+    pub(crate) fn refused(&self) -> Vec<String> {
+        let refused = self.steps.iter().filter(|step| step.action == "refuse");
+        refused.map(|step| format!("{}: {}", step.address, step.reason)).collect()
+    }
+
     /// The steps that write, told shortly and without namespace, sorted, without the release's own.
     pub(crate) fn told(&self, namespace: &str) -> Vec<String> {
         let release = |step: &&Step| !step.address.starts_with("Release ");

@@ -173,10 +173,20 @@ impl Scenario {
         self.program(arguments).run()
     }
 
-    /// The plan, having exit code 0.
+    /// The plan, which may be carried out.
     #[track_caller]
     pub(crate) fn plan(&self) -> Plan {
-        parsed(&self.cfrt(&["plan", "desired.toml", "--output", "json"]).exits(0))
+        let plan = self.plan_at_all();
+        assert!(plan.refused().is_empty(), "{:#?}", plan.refused());
+        plan
+    }
+
+    /// The plan, which may refuse some of what is wanted.
+    #[track_caller]
+    pub(crate) fn plan_at_all(&self) -> Plan {
+        let ran = self.cfrt(&["plan", "desired.toml", "--output", "json"]);
+        assert!([0, 5].contains(&ran.code), "{ran}");
+        parsed(&ran)
     }
 
     /// What an apply says of each step, with its exit code. Use [`super::judge::apply`] where nothing speaks against it.
