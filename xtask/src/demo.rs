@@ -71,7 +71,7 @@ impl Stage {
     }
 
     fn write_desired_state(&self, replicas: usize) -> Result<()> {
-        let text = desired_state(&self.chart, &chart_version(&self.chart)?, replicas);
+        let text = desired_state(&self.chart, "demo", &format!("app-proxy.replicaCount = {replicas}"))?;
         fs::write(self.folder.path().join(FILE), text).context("cannot write the desired state")
     }
 
@@ -89,15 +89,17 @@ impl Stage {
     }
 }
 
-fn desired_state(chart: &Path, version: &str, replicas: usize) -> String {
+/// A desired state whose token is `DEMO_TOKEN`, with a runtime and a namespace of one name, and one value set.
+pub(crate) fn desired_state(chart: &Path, name: &str, setting: &str) -> Result<String> {
+    let version = chart_version(chart)?;
     // TOML's basic strings and JSON's are written alike.
     let source = serde_json::Value::from(chart.to_string_lossy());
-    format!(
+    Ok(format!(
         r#"schema = 1
 
 [runtime]
-name = "demo"
-namespace = "demo"
+name = "{name}"
+namespace = "{name}"
 release = "runtime"
 
 [platform]
@@ -109,9 +111,9 @@ source = {source}
 version = "{version}"
 
 [chart.set]
-app-proxy.replicaCount = {replicas}
+{setting}
 "#
-    )
+    ))
 }
 
 fn chart_version(chart: &Path) -> Result<String> {

@@ -3,8 +3,10 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for people at a terminal")]
 
 mod assets;
+mod bench;
 mod control_plane;
 mod demo;
+mod measure;
 mod needs;
 mod process;
 mod provide;
@@ -21,6 +23,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use bench::Effort;
 use control_plane::{ControlPlane, Extent};
 
 /// The project's own commands.
@@ -46,6 +49,12 @@ enum Command {
         /// Given to the test programs: a part of a test's name, `--nocapture`, and so on.
         #[arg(last = true)]
         arguments: Vec<OsString>,
+    },
+    /// Measure plan and apply beside bare reads, helm and kubectl, on a control plane of their own; assert nothing.
+    Bench {
+        /// Run fewer rounds, and leave out `helm upgrade`.
+        #[arg(long)]
+        quick: bool,
     },
     /// Check what the compiler does not: size, first lines, reasons, registration, the README's commands.
     Tidy,
@@ -90,6 +99,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Demo => demo::run(),
         Command::Test { package, arguments } => test::run(&package, &arguments),
+        Command::Bench { quick } => bench::run(if quick { Effort::Quick } else { Effort::Whole }),
         Command::Tidy => tidy::run(),
         Command::Shape => shape::run(),
         Command::ControlPlane(command) => run_control_plane(command),

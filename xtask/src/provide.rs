@@ -48,6 +48,22 @@ impl Provided {
         Ok(provided)
     }
 
+    /// Provides both major versions of helm and a control plane of our own, whatever cluster the environment names.
+    ///
+    /// # Errors
+    ///
+    /// When any of them cannot be had.
+    pub(crate) fn apart() -> Result<Self> {
+        let mut provided = Self::default();
+        provided.helm("CFRT_HELM3", "helm3")?;
+        provided.helm("CFRT_HELM4", "helm4")?;
+        if let Some((need, reason)) = provided.absent.first_key_value() {
+            bail!("this needs {need}, but {reason}");
+        }
+        provided.start(&assets::install(assets::CONTROL_PLANE)?, Extent::Full)?;
+        Ok(provided)
+    }
+
     /// Starts a control plane of our own, whatever the environment names.
     pub(crate) fn start(&mut self, programs: &Path, extent: Extent) -> Result<()> {
         eprintln!("xtask: starting a control plane");

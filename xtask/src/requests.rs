@@ -1,7 +1,7 @@
 //! Counts in an audit log what clients asked of the API server.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::Path;
@@ -12,40 +12,61 @@ use serde_json::Value;
 /// Agents whose requests are the control plane's own.
 const OWN_AGENTS: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"];
 
+/// Verbs of the audit log that change something; a dry run is none of them.
+const WRITING_VERBS: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
+
 /// Remembers the present end of the log, so that the next count starts there.
 pub(crate) fn mark(folder: &Path) -> Result<()> {
     let end = fs::metadata(folder.join("audit.log")).map_or(0, |log| log.len());
     write_mark(folder, end)
 }
 
-/// One line for each verb and client since the last call, and their sum.
-pub(crate) fn since_last_call(folder: &Path) -> Result<String> {
+/// How often each client asked with each verb.
+#[derive(Default)]
+pub(crate) struct Requests(BTreeMap<(String, String), usize>);
+
+impl Requests {
+    /// How many requests there were.
+    pub(crate) fn total(&self) -> usize {
+        self.0.values().sum()
+    }
+
+    /// How many of them could have written something.
+    pub(crate) fn writes(&self) -> usize {
+        let writing = self.0.iter().filter(|((_, verb), _)| WRITING_VERBS.contains(&verb.as_str()));
+        writing.map(|(_, count)| count).sum()
+    }
+}
+
+/// One line for each verb and client, and their sum.
+impl fmt::Display for Requests {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for ((agent, verb), count) in &self.0 {
+            writeln!(formatter, "{count:6} {verb:20} {agent}")?;
+        }
+        writeln!(formatter, "{:6} requests", self.total())
+    }
+}
+
+/// What clients asked since the last call.
+pub(crate) fn since_last_call(folder: &Path) -> Result<Requests> {
     let path = folder.join("audit.log");
     let mut log = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let start = fs::read_to_string(folder.join("audit.mark")).ok().and_then(|mark| mark.trim().parse().ok());
     let mut position = log.seek(SeekFrom::Start(start.unwrap_or(0)))?;
-    let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut requests = Requests::default();
     let mut reader = BufReader::new(log);
     let mut line = Vec::new();
     // A last line without its end is still being written: it is counted by the next call.
     while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
         position += line.len() as u64;
         if let Some(request) = client_request(&serde_json::from_slice(&line).unwrap_or_default()) {
-            *counts.entry(request).or_default() += 1;
+            *requests.0.entry(request).or_default() += 1;
         }
         line.clear();
     }
     write_mark(folder, position)?;
-    Ok(table(&counts))
-}
-
-fn table(counts: &BTreeMap<(String, String), usize>) -> String {
-    let mut text = String::new();
-    for ((agent, verb), count) in counts {
-        // Writing to a String cannot fail.
-        let _written = writeln!(text, "{count:6} {verb:20} {agent}");
-    }
-    text + &format!("{:6} requests\n", counts.values().sum::<usize>())
+    Ok(requests)
 }
 
 /// Agent and verb of a request, unless it is the control plane's own.
@@ -86,14 +107,22 @@ mod tests {
         append(&event("admin", "cfrt/0.1", "list", "/api/v1/pods"));
         append(&event("admin", "cfrt/0.1", "list", "/api/v1/secrets"));
         append(&event("admin", "cfrt/0.1", "patch", "/api/v1/nodes/a?dryRun=All"));
+        append(&event("admin", "cfrt/0.1", "delete", "/api/v1/pods/a"));
         append(&event("admin", "kwok/v0.7.0", "patch", "/api/v1/nodes/a"));
         append(&event("system:kube-scheduler", "go", "list", "/api/v1/pods"));
         append("{\"half\": \"a li");
-        let text = since_last_call(folder.path()).expect("the log can be read");
-        assert_eq!(text, "     2 list                 cfrt\n     1 patch (dry run)      cfrt\n     3 requests\n");
+        let requests = since_last_call(folder.path()).expect("the log can be read");
+        assert_eq!((requests.total(), requests.writes()), (4, 1));
+        let lines = [
+            "     1 delete               cfrt",
+            "     2 list                 cfrt",
+            "     1 patch (dry run)      cfrt",
+            "     4 requests",
+        ];
+        assert_eq!(requests.to_string().lines().collect::<Vec<_>>(), lines);
         append("ne\"}\n");
         append(&event("admin", "cfrt/0.1", "get", "/version"));
-        let text = since_last_call(folder.path()).expect("the log can be read");
-        assert_eq!(text, "     1 get                  cfrt\n     1 requests\n");
+        let requests = since_last_call(folder.path()).expect("the log can be read");
+        assert_eq!(requests.to_string(), "     1 get                  cfrt\n     1 requests\n");
     }
 }

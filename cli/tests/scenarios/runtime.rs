@@ -138,9 +138,10 @@ fn both_helms_go_on_from_our_runtime_and_we_from_theirs() {
     scenario.detailed().exits(0);
     scenario.helm_upgrade(Helm::Three, &[]).exits(0);
     let judged = judge::apply(&scenario).done();
-    // The one document that ends in a blank: helm 3 trims it, helm 4 does not.
+    // The one document that ends in a blank: helm 3 trims it, helm 4 does not. That is healed, without a revision or hooks.
     let trimmed = r#"update ConfigMap codefresh-tunnel-client-config data["frpc.ini"]"#;
-    let other = told(&scenario, &judged).into_iter().filter(|step| !step.starts_with("migrate "));
+    let told = judged.plan.told(&scenario.namespace);
+    let other = told.into_iter().filter(|step| !step.starts_with("migrate "));
     assert_eq!(other.collect::<Vec<_>>(), [trimmed]);
     scenario.detailed().exits(0);
     scenario.helm(Helm::Three, &["rollback", &scenario.release, "1"]).exits(0);
