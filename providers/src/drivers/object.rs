@@ -37,6 +37,11 @@ impl Object {
     pub fn settings_after(manager: &str, dropped: &[String]) -> Value {
         json!({ "manager": manager, "dropped": dropped })
     }
+
+    /// The settings of an object that a release no longer has.
+    pub fn settings_of_removed(release: &str, namespace: &str) -> Value {
+        json!({ "manager": HELM, "release": [release, namespace] })
+    }
 }
 
 fn manager(resource: &Resource) -> &str {
@@ -61,7 +66,7 @@ impl Driver<World> for Object {
 
     fn diff(&self, resource: &Resource, seen: &Observation) -> Change {
         match (&resource.want, seen) {
-            (Want::Absent, Observation::Present { live, .. }) => removal(live),
+            (Want::Absent, Observation::Present { live, .. }) => removal(resource, live),
             (Want::Absent, Observation::Absent | Observation::Hidden { .. }) => Change::of(Action::Keep),
             (_, Observation::Absent) => Change::of(Action::Create),
             (_, Observation::Hidden { behind }) => {
@@ -121,7 +126,13 @@ fn settles_at_once(resource: &Resource) -> bool {
     resource.want.document().is_some() && !slow
 }
 
-fn removal(live: &Value) -> Change {
+fn removal(resource: &Resource, live: &Value) -> Change {
+    if let Some((release, namespace)) = owner(live)
+        && resource.settings["release"] != json!([release, namespace])
+    {
+        let reason = format!("no longer in the chart, and by now it belongs to release {namespace}/{release}");
+        return Change::of(Action::Keep).because(reason);
+    }
     if live.pointer("/metadata/annotations/helm.sh~1resource-policy").is_some_and(|policy| policy == "keep") {
         return Change::of(Action::Keep).because("no longer in the chart, kept by its resource policy");
     }
@@ -147,12 +158,6 @@ fn obstacle(document: &Document, live: &Value, manager: &str) -> Option<Change> 
     if manager != HELM {
         return None;
     }
-    let owner = |object: &Value| {
-        let annotation = |name: &str| {
-            object["metadata"]["annotations"][format!("meta.helm.sh/release-{name}")].as_str().map(str::to_owned)
-        };
-        annotation("name").zip(annotation("namespace"))
-    };
     let managers = live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
     let known_to_helm = managers.into_iter().any(|entry| entry["manager"] == HELM);
     match (owner(&document.body), owner(live)) {
@@ -163,6 +168,14 @@ fn obstacle(document: &Document, live: &Value, manager: &str) -> Option<Change> 
         (Some(_), None) if known_to_helm => None,
         (Some(_), None) => refuse("it is there already, and no release made it".to_owned()),
     }
+}
+
+/// The name and namespace of the release that an object says it belongs to.
+fn owner(object: &Value) -> Option<(String, String)> {
+    let annotation = |name: &str| {
+        object["metadata"]["annotations"][format!("meta.helm.sh/release-{name}")].as_str().map(str::to_owned)
+    };
+    annotation("name").zip(annotation("namespace"))
 }
 
 fn compared(resource: &Resource, document: &Document, live: &Value, predicted: Option<&Predicted>) -> Change {

@@ -145,7 +145,7 @@ impl Task for OneChart {
         let crds: Vec<Resource> = answer.crds.iter().map(|item| definition(id, item)).collect();
         let [before, after] = answer.hooks.each_ref().map(|hooks| self.hooks(id, &owner, hooks));
         let objects = self.objects(id, &answer.objects, &answer.dropped);
-        let removed: Vec<Resource> = answer.removed.iter().map(|address| removal(id, address)).collect();
+        let removed: Vec<Resource> = answer.removed.iter().map(|address| self.removal(id, address)).collect();
         // Helm can't say what it would release before it knows the kinds, so their definitions come before the release.
         let early = |object: &&Resource| answer.definitions.contains(&object.id.address);
         let (early, inside): (Vec<_>, Vec<_>) = objects.iter().partition(early);
@@ -198,6 +198,11 @@ impl OneChart {
         }
     }
 
+    fn removal(&self, id: &TaskId, address: &Address) -> Resource {
+        let settings = Object::settings_of_removed(&self.question.release, &self.question.namespace);
+        Resource { settings, ..object(id, address, Want::Absent, HELM) }
+    }
+
     fn objects(&self, id: &TaskId, items: &[Item], dropped: &BTreeMap<Address, Vec<String>>) -> Vec<Resource> {
         let bodies: Vec<Value> = items.iter().map(|item| item.document.body.clone()).collect();
         let needs = needs(&bodies, &self.question.namespace);
@@ -242,10 +247,6 @@ impl OneChart {
 fn definition(id: &TaskId, item: &Item) -> Resource {
     let document = Document { body: normalised(item.document.body.clone()), holes: item.document.holes.clone() };
     object(id, &item.address, Want::Existing(document), OWN)
-}
-
-fn removal(id: &TaskId, address: &Address) -> Resource {
-    object(id, address, Want::Absent, HELM)
 }
 
 fn object(id: &TaskId, address: &Address, want: Want, manager: &str) -> Resource {
