@@ -152,6 +152,11 @@ impl Vault {
             needles.push(SecretString::from(escaped(value.expose_secret())));
             needles.push(value.clone());
         }
+        // The longest first: a value that is the beginning of another one would leave that one's end behind.
+        needles.sort_by(|a, b| {
+            let (a, b) = (a.expose_secret(), b.expose_secret());
+            b.len().cmp(&a.len()).then_with(|| a.cmp(b))
+        });
         Mask { vault: self, needles }
     }
 

@@ -1,5 +1,6 @@
 //! The handles to the world, made once; a function that isn't given them can't reach anything.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::{env, fmt};
 use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::facts::Cluster;
 use cfrt_engine::plan::Plan;
+use cfrt_engine::resource::{Address, Resource};
 use kube::config::Config;
 
 use crate::drivers::hook::HookRuns;
@@ -123,6 +125,12 @@ impl World {
             let values = change.fields.iter_mut().flat_map(|field| [&mut field.before, &mut field.after]);
             values.flatten().for_each(|value| mask.seal_within(value));
         }
+    }
+
+    /// A text about a resource without any secret value that this run has seen.
+    pub fn redacted(&self, resource: &Resource, text: &str) -> String {
+        let Address { scope, name, .. } = resource.id.address.clone();
+        self.vault.mask(&BTreeSet::from([scope, name])).redacted(text)
     }
 
     /// How many requests were sent to the API server so far.

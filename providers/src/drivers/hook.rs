@@ -1,9 +1,12 @@
 //! The driver of Helm hooks: run with a revision of their release, followed to their end, removed as their policy says.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use cfrt_engine::change::{Action, Change};
-use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Ending, Evidence, Observation, Settled, Wanted};
+use cfrt_engine::driver::{
+    Applied, Driver, DriverError, Effect, Ending, Evidence, Fault, Observation, Settled, Wanted,
+};
 use cfrt_engine::plan::Step;
 use cfrt_engine::resource::{Address, Resource};
 use cfrt_engine::task::{Answer, Question};
@@ -182,15 +185,29 @@ fn runs(resource: &Resource) -> bool {
     matches!((gvk.group.as_str(), gvk.kind.as_str()), ("batch", "Job") | ("", "Pod"))
 }
 
-/// Waits until nothing is left: a creation would otherwise meet what is still going. Patience ends it from outside.
+/// How long what is left of an earlier run may take to go; something holds it then, as a finalizer does.
+const LEAVING: Duration = Duration::from_secs(120);
+
+/// Waits until nothing is left: a creation would otherwise meet what is still going.
 async fn gone(world: &World, resource: &Resource, target: &Target<'_>) -> Result<(), DriverError> {
     let mut seen = world.watches.follow(&world.kube, target.kind(), key(resource));
-    while let Some(live) = seen.next().await {
-        if live.is_none() {
-            break;
+    let left = async {
+        let mut left = None;
+        while let Some(live) = seen.next().await {
+            left = live;
+            if left.is_none() {
+                break;
+            }
         }
-    }
-    Ok(())
+        left
+    };
+    let held = match tokio::time::timeout(LEAVING, left).await {
+        Ok(None) => return Ok(()),
+        Ok(Some(_)) => "it is still there".to_owned(),
+        Err(_) => format!("it is still there after {} s; does a finalizer hold it?", LEAVING.as_secs()),
+    };
+    Err(DriverError::new(format!("removing what is left of {}", resource.id.address.short()), held)
+        .fault(Fault::TimedOut))
 }
 
 async fn delete(world: &World, like: &Resource, address: Address) -> Result<(), DriverError> {

@@ -14,6 +14,7 @@ use crate::kube::compare::compare;
 use crate::kube::difference::difference;
 use crate::kube::gvk::Gvk;
 use crate::kube::look::{key, look};
+use crate::kube::path::lies_in;
 use crate::kube::settle::settled;
 use crate::kube::write::Target;
 use crate::world::World;
@@ -206,7 +207,7 @@ fn with_dropped(fields: Vec<FieldChange>, resource: &Resource, document: &Docume
         return fields;
     }
     let mut dropped = difference(live, &document.body);
-    let told = |path: &str| fields.iter().any(|field| path.starts_with(&field.path));
+    let told = |path: &str| fields.iter().any(|field| lies_in(path, &field.path));
     dropped.retain(|field| field.after.is_none() && named.contains(&field.path.as_str()) && !told(&field.path));
     [fields, dropped].concat()
 }

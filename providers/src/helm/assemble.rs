@@ -26,7 +26,7 @@ pub fn assemble(
     let mut sealing = Sealing { vault, second: second.map(second_of), turns: Turns::default() };
     let objects: Vec<Draft> =
         first.objects.into_iter().map(|Parsed { source, value }| sealing.draft(source, value)).collect();
-    let texts = texts_digest(&first.text, first.hooks.iter().map(|hook| (&hook.facts, hook.text.as_str())));
+    let texts = texts_digest(vault, &first.text, first.hooks.iter().map(|hook| (&hook.facts, hook.text.as_str())));
     let mut facts = Vec::new();
     let mut hooks = Vec::new();
     for ParsedHook { facts: hook, value, text } in first.hooks {

@@ -16,6 +16,7 @@ use super::manifest::normalised_digest;
 use super::record::RecordedHook;
 use super::scan::Volatile;
 use crate::kube::gvk::Gvk;
+use crate::vault::Vault;
 use crate::vault::hexadecimal;
 
 /// A chart as a rendering names it.
@@ -163,14 +164,19 @@ pub struct Rendering {
 /// Digests the text of a release's objects and the texts of its hooks, whichever major of helm wrote them.
 ///
 /// It tells at once that a release record holds what is rendered now; where it differs, the documents may still be the same.
-pub fn texts_digest<'a>(manifest: &str, hooks: impl Iterator<Item = (&'a HookFacts, &'a str)>) -> String {
+pub fn texts_digest<'a>(
+    vault: &Vault,
+    manifest: &str,
+    hooks: impl Iterator<Item = (&'a HookFacts, &'a str)>,
+) -> String {
     let of_hook = |(facts, text): (&HookFacts, &str)| {
         [&facts.path, &facts.kind, &facts.name, &normalised_digest(text)].map(String::as_str).join(" ")
     };
     let mut hooks: Vec<String> = hooks.map(of_hook).collect();
     hooks.sort();
     let all = [vec![normalised_digest(manifest)], hooks].concat().join("\n");
-    format!("sha256:{}", hexadecimal(&Sha256::digest(all)))
+    // Keyed, since the texts hold secrets that could be guessed from a plain digest.
+    vault.digest(all.as_bytes())
 }
 
 impl Rendering {

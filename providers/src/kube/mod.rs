@@ -13,7 +13,7 @@ pub mod gvk;
 pub mod look;
 pub mod needs;
 pub mod normalise;
-mod path;
+pub(crate) mod path;
 pub mod podspec;
 pub mod quantity;
 pub mod read;

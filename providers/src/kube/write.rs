@@ -11,6 +11,7 @@ use super::client::ApiError;
 use super::fields;
 use super::gvk::{Gvk, Resolved};
 use super::look::{key, present, to_send};
+use super::path::lies_in;
 use super::read::{Key, get};
 use crate::world::World;
 
@@ -53,9 +54,6 @@ impl<'a> Target<'a> {
             conflict if conflict.is_conflict() => self.stale("creating", conflict),
             other => self.refused("creating", other),
         })?;
-        if Gvk::of_address(&self.resource.id.address).is_crd() {
-            self.world.discovery.learn(&document.body);
-        }
         Ok(created)
     }
 
@@ -120,7 +118,7 @@ impl<'a> Target<'a> {
         let moved = diff(self.resource, &seen);
         // A dry run names a field more exactly than our own comparison, so places are held against places.
         let planned = |path: &str| {
-            step.change.fields.iter().any(|field| path.starts_with(&field.path) || field.path.starts_with(path))
+            step.change.fields.iter().any(|field| lies_in(path, &field.path) || lies_in(&field.path, path))
         };
         let fits = moved.action != Action::Refuse && moved.fields.iter().all(|field| planned(&field.path));
         if fits {
@@ -148,6 +146,10 @@ impl<'a> Target<'a> {
     async fn send(&self, call: &Call) -> Result<Value, ApiError> {
         let object: Value = self.world.kube.send(call).await?.json()?;
         self.world.watches.wrote(&self.kind, &self.key, &object);
+        if self.kind.gvk.is_crd() {
+            // A definition that gets a further version brings a kind as much as a new one does.
+            self.world.discovery.learn(&object);
+        }
         Ok(object)
     }
 
@@ -166,7 +168,8 @@ impl<'a> Target<'a> {
 
     fn refused(&self, verb: &str, error: ApiError) -> DriverError {
         let forbidden = error.code() == Some(403);
-        let error = self.failed(verb, error);
+        // A server quotes what it refuses.
+        let error = self.failed(verb, self.world.redacted(self.resource, &error.to_string()));
         if forbidden { error.fault(Fault::Forbidden) } else { error }
     }
 }

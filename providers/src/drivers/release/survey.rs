@@ -145,7 +145,7 @@ pub fn answer(
     let places = Places::of(discovery, question, rendering);
     let objects = places.items(&rendering.objects);
     // What holds the same texts holds nothing that this rendering doesn't.
-    let others = |revision: &&Revision| !same_texts(revision, rendering);
+    let others = |revision: &&Revision| !same_texts(vault, revision, rendering);
     let earlier = history.newest.iter().chain(&history.earlier).filter(others);
     let dropped = Dropped::of(earlier, |document| places.address(document), question, &objects)?;
     Ok(ChartAnswer {
@@ -250,13 +250,13 @@ fn reason(vault: &Vault, newest: &Revision, rendering: &Rendering, values: &Valu
         // Only where values moved, not what they say: helm lets secrets stand among them.
         return Some(format!("values changed: {}", moved.join(", ")));
     }
-    (!same_texts(newest, rendering) && !same_objects(vault, newest, rendering))
+    (!same_texts(vault, newest, rendering) && !same_objects(vault, newest, rendering))
         .then(|| "the chart renders differently".to_owned())
 }
 
-fn same_texts(newest: &Revision, rendering: &Rendering) -> bool {
+fn same_texts(vault: &Vault, newest: &Revision, rendering: &Rendering) -> bool {
     let hooks = newest.hooks.iter().map(|hook| (&hook.facts, hook.manifest.expose_secret()));
-    texts_digest(newest.manifest.expose_secret(), hooks) == rendering.texts
+    texts_digest(vault, newest.manifest.expose_secret(), hooks) == rendering.texts
 }
 
 /// The paths at which two sets of user values differ.
