@@ -93,7 +93,7 @@ impl Judged {
         {
             let (Some(before), Some(after)) = (before.get(&step.address), after.get(&step.address)) else { continue };
             let named = |place: &&String| {
-                step.fields.iter().any(|field| lies_in(&place, &field.path) || lies_in(&field.path, &place))
+                step.fields.iter().any(|field| lies_in(place, &field.path) || lies_in(&field.path, place))
             };
             let moved = moved(before, after);
             let unnamed: Vec<&String> = moved.iter().filter(|place| !named(place)).collect();

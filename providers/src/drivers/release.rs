@@ -163,7 +163,7 @@ async fn opening(world: &World, settings: &Settings) -> Result<Value, DriverErro
     };
     let helm = world.charts.helm().await?;
     let planned = planned(world, settings, &chart, &values);
-    let (planned, helms) = futures::join!(planned, dry_run(helm, world.charts.folder(), &dry_run_of));
+    let (planned, helms) = futures::join!(planned, dry_run(helm, &dry_run_of));
     let planned = planned?;
     let helms =
         helms.map_err(|error| DriverError::new(format!("asking helm about chart {}", question.source), error))?;

@@ -210,8 +210,8 @@ impl Helm {
 }
 
 async fn ask(path: &Path) -> Result<Version, FindError> {
-    let question = Invocation::new("asking for helm's version", &["version", "--template", "{{.Version}}"]);
-    let question = Invocation { limit: PATIENCE, ..question };
+    let mut question = Invocation::new("asking for helm's version", &["version", "--template", "{{.Version}}"]);
+    question.limit = PATIENCE;
     let answer = question.run(path).await?;
     let stranger = || FindError::Stranger { path: path.to_owned(), answer: answer.chars().take(80).collect() };
     Version::parse(&answer).ok_or_else(stranger)

@@ -17,9 +17,6 @@ pub mod scan;
 pub mod values;
 mod yaml;
 
-use std::io;
-use std::path::PathBuf;
-
 pub use yaml::YamlFault;
 
 /// Why helm, a chart or a release can't be worked with.
@@ -51,14 +48,6 @@ pub enum HelmError {
     TooManyApis {
         /// How many.
         count: usize,
-    },
-    /// Helm's input can't be written.
-    #[error("writing helm's input to {}", folder.display())]
-    Input {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
     },
 }
 

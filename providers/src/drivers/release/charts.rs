@@ -35,11 +35,6 @@ impl Charts {
         Self { search, folder, vault, helm: OnceCell::new(), kept, recalled, revealed: OnceCell::new() }
     }
 
-    /// The folder for what helm is given to read.
-    pub fn folder(&self) -> &PathBuf {
-        &self.folder
-    }
-
     /// The helm of this run.
     ///
     /// # Errors
