@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cfrt_engine::change::FieldChange;
 use cfrt_engine::driver::{DriverError, Fault};
@@ -16,10 +17,11 @@ use crate::helm::hook::{HookEvent, HookFacts};
 use crate::helm::manifest::Manifest;
 use crate::helm::record::{Revision, Status};
 use crate::helm::render::RenderRequest;
-use crate::helm::rendering::{Rendered, Rendering, texts_digest};
+use crate::helm::rendering::{Rendering, texts_digest};
 use crate::helm::values;
 use crate::kube::difference::difference;
 use crate::kube::gvk::{Gvk, Resolved, address};
+use crate::kube::normalise::{normalised, owned_by_release};
 use crate::world::{Access, World};
 
 /// A chart with its values, and the release that it is to become.
@@ -76,7 +78,7 @@ pub struct Item {
     /// Where it is.
     pub address: Address,
     /// What it should be.
-    pub document: Document,
+    pub document: Arc<Document>,
 }
 
 /// A hook and where it is.
@@ -117,8 +119,11 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
     let request = request(world, question, chart, values.clone(), is_install(&history));
     let rendering = world.charts.render(request, world.access == Access::ReadWrite).await?;
     let next = next(world, &history, &rendering, &values);
-    let places = Places::of(world, question, &rendering);
-    let objects = places.items(&rendering.objects);
+    let crds = rendering.crds.iter().map(|crd| stored(crd.to_document()));
+    let crds: Vec<Document> = crds.collect();
+    let objects: Vec<Document> = rendering.objects.iter().map(|object| owned(object.to_document(), &release)).collect();
+    let places = Places::of(world, question, crds.iter().chain(&objects));
+    let (crds, objects) = (places.items(crds), places.items(objects));
     // What holds the same texts holds nothing that this rendering doesn't.
     let others = |revision: &&Revision| !same_texts(revision, &rendering);
     let earlier = history.newest.iter().chain(&history.deployed).filter(others);
@@ -128,7 +133,7 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
         version: rendering.chart.version.clone(),
         digest: rendering.chart.digest.clone(),
         rendering: rendering.digest.clone(),
-        crds: places.items(&rendering.crds),
+        crds,
         hooks: places.hooks(&rendering, next.install),
         objects,
         removed,
@@ -289,6 +294,17 @@ fn identity(document: &Value) -> String {
     [group, text("/kind"), text("/metadata/namespace"), text("/metadata/name")].join("/")
 }
 
+/// A document without what the server never stores.
+fn stored(document: Document) -> Document {
+    Document { body: normalised(document.body), ..document }
+}
+
+/// The same, with the metadata by which helm knows whose it is.
+fn owned(document: Document, release: &ReleaseName) -> Document {
+    let document = stored(document);
+    Document { body: owned_by_release(document.body, &release.name, &release.namespace), ..document }
+}
+
 /// Where objects of a chart are: in their own namespace, in the release's, or in none.
 struct Places<'a> {
     world: &'a World,
@@ -297,9 +313,9 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn of(world: &'a World, question: &'a ChartQuestion, rendering: &Rendering) -> Self {
-        let documents = rendering.crds.iter().chain(&rendering.objects).map(|rendered| &rendered.document().body);
-        let definitions = documents.filter(|body| Gvk::of(body).is_some_and(|gvk| gvk.is_crd()));
+    fn of<'d>(world: &'a World, question: &'a ChartQuestion, documents: impl Iterator<Item = &'d Document>) -> Self {
+        let definitions =
+            documents.map(|document| &document.body).filter(|body| Gvk::of(body).is_some_and(|gvk| gvk.is_crd()));
         let brought = definitions.flat_map(Resolved::of_crd).map(|kind| (kind.gvk, kind.namespaced)).collect();
         Self { world, namespace: &question.namespace, brought }
     }
@@ -312,12 +328,12 @@ impl<'a> Places<'a> {
         address(document, namespaced.unwrap_or(says), self.namespace)
     }
 
-    fn items(&self, rendered: &[Rendered]) -> Vec<Item> {
-        rendered.iter().filter_map(|rendered| self.item(rendered.document())).collect()
+    fn items(&self, documents: Vec<Document>) -> Vec<Item> {
+        documents.into_iter().filter_map(|document| self.item(document)).collect()
     }
 
-    fn item(&self, document: &Document) -> Option<Item> {
-        Some(Item { address: self.address(&document.body)?, document: document.clone() })
+    fn item(&self, document: Document) -> Option<Item> {
+        Some(Item { address: self.address(&document.body)?, document: document.into() })
     }
 
     /// The hooks before and after the objects, by weight, then name; hooks of one name stay as the chart has them.
@@ -332,7 +348,7 @@ impl<'a> Places<'a> {
             let mut hooks: Vec<HookItem> = hooks
                 .filter_map(|hook| {
                     Some(HookItem {
-                        item: self.item(hook.rendered.document())?,
+                        item: self.item(stored(hook.rendered.to_document()))?,
                         facts: hook.facts.clone(),
                         event: word,
                     })
