@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
+use super::HelmError;
 use super::assemble::assemble;
 use super::binary::Helm;
 use super::cache::{self, Cache};
@@ -16,7 +17,7 @@ use super::manifest::Manifest;
 use super::rendering::Rendering;
 use super::run::Invocation;
 use super::scan::{self, FilesRead, Volatile};
-use super::{HelmError, blocking};
+use crate::blocking::blocking;
 use crate::private;
 use crate::vault::Vault;
 
