@@ -80,7 +80,7 @@ impl Plan {
 /// Decides for every resource, in topological order, so that a later one is compared with what earlier ones will have made.
 pub fn plan<W>(graph: ResourceGraph, observations: Observations, drivers: &Drivers<W>) -> Plan {
     let mut decided: HashMap<ResourceId, Action> = HashMap::new();
-    let mut foreseen: HashMap<Address, Document> = HashMap::new();
+    let mut foreseen: HashMap<&Address, &Document> = HashMap::new();
     let mut seen: Vec<Option<Observation>> = observations.into_iter().map(Some).collect();
     let mut steps: Vec<Option<Step>> = vec![None; seen.len()];
     for index in graph.resource_order() {
@@ -90,7 +90,7 @@ pub fn plan<W>(graph: ResourceGraph, observations: Observations, drivers: &Drive
         let idle = idle(resource, &decided);
         let change = if idle { Change::of(Action::Keep) } else { change_of(driver, resource, &observation) };
         if let (Action::Create, Some(document)) = (change.action, resource.want.document()) {
-            foreseen.entry(resource.id.address.clone()).or_insert_with(|| document.clone());
+            foreseen.entry(&resource.id.address).or_insert(document);
         }
         decided.insert(resource.id.clone(), change.action);
         steps[index] = Some(step(driver, resource, change, observation, idle));
@@ -116,7 +116,7 @@ fn idle(resource: &Resource, decided: &HashMap<ResourceId, Action>) -> bool {
 }
 
 /// A part of a thing that this very plan creates is compared with what will be there.
-fn with_foresight(resource: &Resource, seen: Observation, foreseen: &HashMap<Address, Document>) -> Observation {
+fn with_foresight(resource: &Resource, seen: Observation, foreseen: &HashMap<&Address, &Document>) -> Observation {
     let planned = foreseen.get(&resource.id.address);
     match (&resource.id.part, &seen, planned) {
         (Part::Adoption | Part::Fields(_), Observation::Absent, Some(document)) => {

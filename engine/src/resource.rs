@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -99,13 +100,13 @@ pub struct Document {
     pub holes: BTreeMap<Pointer, Hole>,
 }
 
-/// What a resource should be.
+/// What a resource should be. Documents are shared: those of a chart are most of what a plan holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Want {
     /// It is there, and has at least what the document says.
-    Present(Document),
+    Present(Arc<Document>),
     /// It is there; once it is, it isn't changed any more.
-    Existing(Document),
+    Existing(Arc<Document>),
     /// It is gone.
     Absent,
 }

@@ -3,6 +3,7 @@
 use cfrt_engine::driver::Drivers;
 use cfrt_engine::task::Kind;
 
+mod blocking;
 pub mod drivers;
 pub mod helm;
 pub mod kinds;

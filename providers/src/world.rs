@@ -88,8 +88,7 @@ impl World {
     /// No such context, no answer, or another cluster than the pinned one.
     pub async fn connect(cluster: &Cluster, access: Access, around: Surroundings) -> Result<Self, DriverError> {
         let (config, context) = configuration(cluster).await?;
-        let (kube, uid) = reach(&config, access).await?;
-        let discovery = Discovery::ask(&kube).await.map_err(|error| unreachable(&config, error))?;
+        let (kube, (uid, discovery)) = reach(&config, access).await?;
         check_pin(cluster, &uid)?;
         let cache = around.cache.unwrap_or_else(default_cache);
         let vault = Vault::at(&cache).map_err(|error| DriverError::new("opening the cache", error))?;
@@ -139,19 +138,26 @@ impl World {
     }
 }
 
-/// Sends the first request, and falls back to HTTP/1.1 where the server, or a proxy before it, knows nothing newer.
-async fn reach(config: &Config, access: Access) -> Result<(Kube, String), DriverError> {
+/// Sends the first requests, and falls back to HTTP/1.1 where the server, or a proxy before it, knows nothing newer.
+async fn reach(config: &Config, access: Access) -> Result<(Kube, Known), DriverError> {
     let client = |made: Result<Kube, kube::Error>| made.map_err(|error| unprepared(config, &error));
     let kube = client(Kube::new(config, access))?;
-    match uid(&kube).await {
-        Ok(uid) => Ok((kube, uid)),
+    match ask(&kube).await {
+        Ok(known) => Ok((kube, known)),
         Err(ApiError::Transport(_)) => {
             let kube = client(Kube::plain(config, access))?;
-            let uid = uid(&kube).await.map_err(|error| unreachable(config, error))?;
-            Ok((kube, uid))
+            let known = ask(&kube).await.map_err(|error| unreachable(config, error))?;
+            Ok((kube, known))
         }
         Err(error) => Err(unreachable(config, error)),
     }
+}
+
+/// Which cluster it is, and what it knows.
+type Known = (String, Discovery);
+
+async fn ask(kube: &Kube) -> Result<Known, ApiError> {
+    futures::try_join!(uid(kube), Discovery::ask(kube))
 }
 
 /// The UID of `kube-system`, which tells one cluster from another; empty where we may not see it.

@@ -87,7 +87,7 @@ fn resource(sample: &Sample) -> Resource {
         id: sample.id.clone(),
         task: task(sample.task),
         driver: "object",
-        want: Want::Present(Document { body: json!({}), ..Document::default() }),
+        want: Want::Present(Document { body: json!({}), ..Document::default() }.into()),
         needs: Vec::new(),
         trigger: Trigger::Differs,
         settings: sample.settings.clone(),

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::YamlFault;
 use super::binary::Helm;
 use super::run::{Invocation, RunError};
+use crate::blocking::blocking;
 use crate::private;
 use crate::vault::hexadecimal;
 
@@ -228,7 +229,7 @@ pub async fn resolve(
         ChartSource::Local(path) => path.clone(),
         ChartSource::Registry(_) | ChartSource::Repository { .. } => fetched(helm, source, version, cache).await?,
     };
-    let chart = super::blocking(move || Chart::open(&path)).await?;
+    let chart = blocking(move || Chart::open(&path)).await?;
     let bare = |version: &str| version.trim_start_matches('v').to_owned();
     match version.filter(|asked| bare(asked) != bare(&chart.metadata.version)) {
         Some(asked) => Err(ChartError::Version {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::HelmError;
 use super::assemble::assemble;
 use super::binary::Helm;
 use super::cache::{self, Cache};
@@ -14,7 +15,7 @@ use super::manifest::Manifest;
 use super::rendering::Rendering;
 use super::run::Invocation;
 use super::scan::{self, FilesRead, Volatile};
-use super::{HelmError, blocking};
+use crate::blocking::blocking;
 use crate::vault::Vault;
 
 /// One argument holds at most 128 KiB on Linux, and all of them 2 MiB.

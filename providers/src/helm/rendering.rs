@@ -100,12 +100,18 @@ impl Rendered {
 
     /// Gives the document.
     pub fn document(&self) -> &Document {
-        self.document.get_or_init(|| {
-            let Packed { file, body, holes } = self.packed.clone().expect("made with a document, or with a packed one");
-            let body =
-                serde_json::from_slice(&file[body]).expect("the file's keyed digest was right, so that we wrote it");
-            Document { body, holes }
-        })
+        self.document.get_or_init(|| self.unpacked())
+    }
+
+    /// Gives a document of one's own; one that nobody has asked for yet stays packed.
+    pub fn to_document(&self) -> Document {
+        self.document.get().cloned().unwrap_or_else(|| self.unpacked())
+    }
+
+    fn unpacked(&self) -> Document {
+        let Packed { file, body, holes } = self.packed.clone().expect("made with a document, or with a packed one");
+        let body = serde_json::from_slice(&file[body]).expect("the file's keyed digest was right, so that we wrote it");
+        Document { body, holes }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use cfrt_engine::desired::DesiredState;
 use cfrt_engine::facts::Facts;
@@ -17,7 +18,6 @@ use crate::drivers::object::{HELM, OWN, Object};
 use crate::drivers::release::Settings;
 use crate::drivers::release::survey::{ChartAnswer, ChartQuestion, HookItem, Item};
 use crate::kube::needs::needs;
-use crate::kube::normalise::{normalised, owned_by_release};
 use crate::platform::{Platform, platform};
 
 mod written;
@@ -191,7 +191,7 @@ impl OneChart {
             id: ResourceId::whole(Address::new("Release", &self.question.namespace, &self.question.release)),
             task: id.clone(),
             driver: "release",
-            want: Want::Present(Document { body, ..Document::default() }),
+            want: Want::Present(Document { body, ..Document::default() }.into()),
             needs: Vec::new(),
             trigger: Trigger::Differs,
             settings: serde_json::to_value(settings).unwrap_or(Value::Null),
@@ -204,13 +204,11 @@ impl OneChart {
     }
 
     fn objects(&self, id: &TaskId, items: &[Item], dropped: &BTreeMap<Address, Vec<String>>) -> Vec<Resource> {
-        let bodies: Vec<Value> = items.iter().map(|item| item.document.body.clone()).collect();
+        let bodies: Vec<&Value> = items.iter().map(|item| &item.document.body).collect();
         let needs = needs(&bodies, &self.question.namespace);
         let whole = |index: &usize| Need::Resource(ResourceId::whole(items[*index].address.clone()));
-        let objects = items.iter().zip(bodies).zip(needs).map(|((item, body), needs)| {
-            let body = owned_by_release(normalised(body), &self.question.release, &self.question.namespace);
-            let holes = item.document.holes.clone();
-            let want = Want::Present(Document { body, holes });
+        let objects = items.iter().zip(needs).map(|(item, needs)| {
+            let want = Want::Present(Arc::clone(&item.document));
             let settings = Object::settings_after(HELM, dropped.get(&item.address).map_or(&[], Vec::as_slice));
             Resource { needs: needs.iter().map(whole).collect(), settings, ..object(id, &item.address, want, HELM) }
         });
@@ -228,12 +226,11 @@ impl OneChart {
                 earlier: earlier[..index].to_vec(),
                 last: index + 1 == hooks.len(),
             };
-            let body = normalised(hook.item.document.body.clone());
             Resource {
                 id: ResourceId { address: hook.item.address.clone(), part: Part::Fields(hook.event) },
                 task: id.clone(),
                 driver: "hook",
-                want: Want::Present(Document { body, holes: hook.item.document.holes.clone() }),
+                want: Want::Present(Arc::clone(&hook.item.document)),
                 needs: Vec::new(),
                 trigger: Trigger::With(owner.clone()),
                 settings: serde_json::to_value(settings).unwrap_or(Value::Null),
@@ -245,8 +242,7 @@ impl OneChart {
 
 /// A definition of a `crds/` folder: Helm makes it where there is none, and never touches it again.
 fn definition(id: &TaskId, item: &Item) -> Resource {
-    let document = Document { body: normalised(item.document.body.clone()), holes: item.document.holes.clone() };
-    object(id, &item.address, Want::Existing(document), OWN)
+    object(id, &item.address, Want::Existing(Arc::clone(&item.document)), OWN)
 }
 
 fn object(id: &TaskId, address: &Address, want: Want, manager: &str) -> Resource {

@@ -39,7 +39,7 @@ impl Task for OneNamespace {
             id: ResourceId::whole(Address::new("v1/Namespace", "", &self.0)),
             task: id.clone(),
             driver: "object",
-            want: Want::Present(Document { body, ..Document::default() }),
+            want: Want::Present(Document { body, ..Document::default() }.into()),
             needs: Vec::new(),
             trigger: Trigger::Differs,
             settings: Object::settings(OWN),

@@ -64,7 +64,7 @@ impl Task for Copy {
             id: ResourceId::whole(Address::new("v1/Secret", &self.namespace, &self.name)),
             task: id.clone(),
             driver: "object",
-            want: Want::Present(Document { body, holes: BTreeMap::from([(place, Hole::Secret)]) }),
+            want: Want::Present(Document { body, holes: BTreeMap::from([(place, Hole::Secret)]) }.into()),
             needs: Vec::new(),
             trigger: Trigger::Differs,
             settings: Object::settings(OWN),

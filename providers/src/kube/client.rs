@@ -171,7 +171,7 @@ impl Kube {
         let body =
             Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| ApiError::Junk(error.to_string()))?;
         let server_time = head.headers.get(header::DATE).and_then(|date| parse_date(date.to_str().ok()?));
-        let reply = Reply { status: head.status, server_time, body: body.to_bytes().to_vec() };
+        let reply = Reply { status: head.status, server_time, body: body.to_bytes().into() };
         if head.status.is_success() { Ok(reply) } else { Err(refusal(&reply)) }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! There is never a circle: every kind has a rank, and a reference counts only where it leads to a lower one.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
@@ -25,11 +26,11 @@ const CLUSTER_WIDE: [(&str, &str); 7] = [
 ///
 /// `namespace` is where documents live that don't say. What is not in the list is no need. Takes time in proportion to
 /// the documents and the needs found; no document needs itself, directly or by way of others.
-pub fn needs(documents: &[Value], namespace: &str) -> Vec<Vec<usize>> {
+pub fn needs<D: Borrow<Value>>(documents: &[D], namespace: &str) -> Vec<Vec<usize>> {
     let index = Index::of(documents, namespace);
-    let lower = |document: &Value, need: &usize| rank(kind_of(&documents[*need])) < rank(kind_of(document));
-    let of = |document| index.references(document).into_iter().filter(|need| lower(document, need));
-    documents.iter().map(|document| of(document).collect::<BTreeSet<_>>().into_iter().collect()).collect()
+    let lower = |document: &Value, need: &usize| rank(kind_of(documents[*need].borrow())) < rank(kind_of(document));
+    let of = |document| index.references(document).into_iter().filter(move |need| lower(document, need));
+    documents.iter().map(|document| of(document.borrow()).collect::<BTreeSet<_>>().into_iter().collect()).collect()
 }
 
 /// An API group and a kind in it.
@@ -47,10 +48,10 @@ struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    fn of(documents: &'a [Value], namespace: &'a str) -> Self {
+    fn of<D: Borrow<Value>>(documents: &'a [D], namespace: &'a str) -> Self {
         let mut index =
             Self { namespace, objects: HashMap::new(), definitions: HashMap::new(), bindings: HashMap::new() };
-        for (place, document) in documents.iter().enumerate() {
+        for (place, document) in documents.iter().map(Borrow::borrow).enumerate() {
             let spec = &document["spec"];
             match kind_of(document) {
                 ("apiextensions.k8s.io", "CustomResourceDefinition") => {
@@ -60,7 +61,7 @@ impl<'a> Index<'a> {
                 _ => {}
             }
         }
-        for (place, document) in documents.iter().enumerate() {
+        for (place, document) in documents.iter().map(Borrow::borrow).enumerate() {
             let scope = index.scope(document);
             index.objects.insert((kind_of(document), scope, text(&document["metadata"]["name"])), place);
         }

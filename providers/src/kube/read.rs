@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::call::Call;
 use super::client::{ApiError, Kube};
 use super::gvk::Resolved;
+use crate::blocking::blocking;
 
 /// An object to read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -72,10 +73,12 @@ pub async fn get(kube: &Kube, kind: &Resolved, key: &Key) -> Result<Option<(Key,
 }
 
 async fn list(kube: &Kube, kind: &Resolved, namespace: &str, keys: &[&Key]) -> Result<Vec<(Key, Value)>, ApiError> {
-    let wanted: HashSet<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+    let wanted: HashSet<String> = keys.iter().map(|key| key.name.clone()).collect();
     let path = format!("{}{}", kind.collection(namespace), selection(kind));
+    let (kind, namespace) = (kind.clone(), namespace.to_owned());
     match kube.send(&Call::get(path)).await {
-        Ok(reply) => pick(reply.bytes(), kind, namespace, &wanted),
+        // Large answers take milliseconds, in which the others can arrive.
+        Ok(reply) => blocking(move || pick(reply.bytes(), &kind, &namespace, &wanted)).await,
         Err(error) if error.is_not_found() => Ok(Vec::new()),
         Err(error) => Err(error),
     }
@@ -91,13 +94,18 @@ fn selection(kind: &Resolved) -> &'static str {
 }
 
 /// Parses only the wanted items of a list; of the others no more than their names.
-fn pick(body: &[u8], kind: &Resolved, namespace: &str, wanted: &HashSet<&str>) -> Result<Vec<(Key, Value)>, ApiError> {
+fn pick(
+    body: &[u8],
+    kind: &Resolved,
+    namespace: &str,
+    wanted: &HashSet<String>,
+) -> Result<Vec<(Key, Value)>, ApiError> {
     let junk = |error: serde_json::Error| ApiError::Junk(error.to_string());
     let list: List<'_> = serde_json::from_slice(body).map_err(junk)?;
     let mut found = Vec::new();
     for item in list.items.unwrap_or_default() {
         let Item { metadata } = serde_json::from_str(item.get()).map_err(junk)?;
-        if !wanted.contains(metadata.name.as_str()) {
+        if !wanted.contains(&metadata.name) {
             continue;
         }
         let mut object: Value = serde_json::from_str(item.get()).map_err(junk)?;
@@ -138,7 +146,7 @@ mod tests {
     #[test]
     fn only_what_is_wanted_is_taken_from_a_list() {
         let body = br#"{"items":[{"metadata":{"name":"a"},"data":{"x":"1"}},{"metadata":{"name":"b"}}]}"#;
-        let found = pick(body, &config_map(), "n", &HashSet::from(["a"])).expect("it is a list");
+        let found = pick(body, &config_map(), "n", &HashSet::from(["a".to_owned()])).expect("it is a list");
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].1["kind"], "ConfigMap");
         assert_eq!(found[0].1["data"]["x"], "1");
@@ -146,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_list_without_items_is_empty_and_junk_is_an_error() {
-        let wanted = HashSet::from(["a"]);
+        let wanted = HashSet::from(["a".to_owned()]);
         assert!(pick(br#"{"items":null}"#, &config_map(), "n", &wanted).expect("it is a list").is_empty());
         assert!(pick(br#"{"items":[{"metadata":3}]}"#, &config_map(), "n", &wanted).is_err());
     }

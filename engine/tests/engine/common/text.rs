@@ -9,6 +9,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cfrt_engine::compile::Expanded;
 use cfrt_engine::resource::{Address, Bracket, Document, Need, Part, Resource, ResourceId, Trigger, Want};
@@ -54,8 +55,8 @@ pub(crate) fn resource<'a>(tasks: &'a mut [Expanded], name: &str) -> &'a mut Res
 }
 
 /// A document without holes.
-pub(crate) fn document(body: Value) -> Document {
-    Document { body, ..Document::default() }
+pub(crate) fn document(body: Value) -> Arc<Document> {
+    Arc::new(Document { body, ..Document::default() })
 }
 
 #[derive(Default)]

@@ -56,8 +56,8 @@ impl Dropped {
     }
 
     fn take_fields(&mut self, question: &ChartQuestion, item: &Item, recorded: Value) {
-        let applied = |document| owned_by_release(normalised(document), &question.release, &question.namespace);
-        let moved = difference(&applied(recorded), &applied(item.document.body.clone()));
+        let applied = owned_by_release(normalised(recorded), &question.release, &question.namespace);
+        let moved = difference(&applied, &item.document.body);
         let gone: Vec<String> =
             moved.into_iter().filter(|field| field.after.is_none()).map(|field| field.path).collect();
         if !gone.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cfrt_engine::change::FieldChange;
 use cfrt_engine::driver::DriverError;
@@ -17,11 +18,12 @@ use crate::helm::hook::{HookEvent, HookFacts};
 use crate::helm::manifest::Manifest;
 use crate::helm::record::{Revision, Status};
 use crate::helm::render::RenderRequest;
-use crate::helm::rendering::{Rendered, Rendering, texts_digest};
+use crate::helm::rendering::{Rendering, texts_digest};
 use crate::helm::values::{self, ValuesError};
 use crate::kube::difference::difference;
 use crate::kube::discovery::Discovery;
 use crate::kube::gvk::{Gvk, Resolved, address};
+use crate::kube::normalise::{normalised, owned_by_release};
 use crate::vault::Vault;
 use crate::world::{Access, World};
 
@@ -82,8 +84,8 @@ pub struct ChartAnswer {
 pub struct Item {
     /// Where it is.
     pub address: Address,
-    /// What it should be.
-    pub document: Document,
+    /// What it should be, without what the server never stores; the release's own objects say that they are.
+    pub document: Arc<Document>,
 }
 
 /// A hook and where it is.
@@ -142,8 +144,11 @@ pub fn answer(
     values: Value,
 ) -> Result<ChartAnswer, DriverError> {
     let next = next(vault, history, rendering, &values);
-    let places = Places::of(discovery, question, rendering);
-    let objects = places.items(&rendering.objects);
+    let crds: Vec<Document> = rendering.crds.iter().map(|crd| stored(crd.to_document())).collect();
+    let objects = rendering.objects.iter().map(|object| owned(object.to_document(), question));
+    let objects: Vec<Document> = objects.collect();
+    let places = Places::of(discovery, question, crds.iter().chain(&objects));
+    let (crds, objects) = (places.items(crds), places.items(objects));
     // What holds the same texts holds nothing that this rendering doesn't.
     let others = |revision: &&Revision| !same_texts(vault, revision, rendering);
     let earlier = history.newest.iter().chain(&history.earlier).filter(others);
@@ -153,9 +158,9 @@ pub fn answer(
         version: rendering.chart.version.clone(),
         digest: rendering.chart.digest.clone(),
         rendering: rendering.digest.clone(),
-        crds: places.items(&rendering.crds),
+        crds,
         hooks: places.hooks(rendering, next.install),
-        definitions: places.definitions(&rendering.objects),
+        definitions: places.definitions(&objects),
         objects,
         removed: dropped.objects,
         dropped: dropped.fields,
@@ -327,6 +332,17 @@ fn identity(document: &Value) -> String {
     [group, text("/kind"), text("/metadata/namespace"), text("/metadata/name")].join("/")
 }
 
+/// A document without what the server never stores.
+fn stored(document: Document) -> Document {
+    Document { body: normalised(document.body), ..document }
+}
+
+/// The same, with the metadata by which helm knows whose it is.
+fn owned(document: Document, question: &ChartQuestion) -> Document {
+    let document = stored(document);
+    Document { body: owned_by_release(document.body, &question.release, &question.namespace), ..document }
+}
+
 /// Where objects of a chart are: in their own namespace, in the release's, or in none.
 struct Places<'a> {
     discovery: &'a Discovery,
@@ -335,9 +351,13 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn of(discovery: &'a Discovery, question: &'a ChartQuestion, rendering: &Rendering) -> Self {
-        let documents = rendering.crds.iter().chain(&rendering.objects).map(|rendered| &rendered.document().body);
-        let definitions = documents.filter(|body| Gvk::of(body).is_some_and(|gvk| gvk.is_crd()));
+    fn of<'d>(
+        discovery: &'a Discovery,
+        question: &'a ChartQuestion,
+        documents: impl Iterator<Item = &'d Document>,
+    ) -> Self {
+        let bodies = documents.map(|document| &document.body);
+        let definitions = bodies.filter(|body| Gvk::of(body).is_some_and(|gvk| gvk.is_crd()));
         let brought = definitions.flat_map(Resolved::of_crd).map(|kind| (kind.gvk, kind.namespaced)).collect();
         Self { discovery, namespace: &question.namespace, brought }
     }
@@ -351,22 +371,23 @@ impl<'a> Places<'a> {
     }
 
     /// The definitions among objects that others of these objects can't do without.
-    fn definitions(&self, rendered: &[Rendered]) -> Vec<Address> {
+    fn definitions(&self, objects: &[Item]) -> Vec<Address> {
+        let kind = |object: &Item| Gvk::of_address(&object.address);
         let unknown = |gvk: &Gvk| self.discovery.resolve(gvk).is_none();
-        let used: HashSet<Gvk> = rendered.iter().map(|object| object.identity.gvk()).filter(unknown).collect();
-        let definitions = rendered.iter().filter(|object| object.identity.gvk().is_crd());
+        let used: HashSet<Gvk> = objects.iter().map(kind).filter(unknown).collect();
+        let definitions = objects.iter().filter(|object| kind(object).is_crd());
         let brings =
-            |object: &&Rendered| Resolved::of_crd(&object.document().body).iter().any(|kind| used.contains(&kind.gvk));
+            |object: &&Item| Resolved::of_crd(&object.document.body).iter().any(|kind| used.contains(&kind.gvk));
         let needed = if used.is_empty() { Vec::new() } else { definitions.filter(brings).collect() };
-        needed.into_iter().filter_map(|object| self.address(&object.document().body)).collect()
+        needed.into_iter().map(|object| object.address.clone()).collect()
     }
 
-    fn items(&self, rendered: &[Rendered]) -> Vec<Item> {
-        rendered.iter().filter_map(|rendered| self.item(rendered.document())).collect()
+    fn items(&self, documents: Vec<Document>) -> Vec<Item> {
+        documents.into_iter().filter_map(|document| self.item(document)).collect()
     }
 
-    fn item(&self, document: &Document) -> Option<Item> {
-        Some(Item { address: self.address(&document.body)?, document: document.clone() })
+    fn item(&self, document: Document) -> Option<Item> {
+        Some(Item { address: self.address(&document.body)?, document: document.into() })
     }
 
     /// The hooks before and after the objects, by weight, then name; hooks of one name stay as the chart has them.
@@ -381,7 +402,7 @@ impl<'a> Places<'a> {
             let mut hooks: Vec<HookItem> = hooks
                 .filter_map(|hook| {
                     Some(HookItem {
-                        item: self.item(hook.rendered.document())?,
+                        item: self.item(stored(hook.rendered.to_document()))?,
                         facts: hook.facts.clone(),
                         event: word,
                     })
