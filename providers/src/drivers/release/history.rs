@@ -118,8 +118,9 @@ pub async fn read(kube: &Kube, release: &ReleaseName) -> Result<History, DriverE
 /// Someone else has made that revision.
 pub async fn open(kube: &Kube, release: &ReleaseName, record: &Value) -> Result<String, DriverError> {
     let doing = || format!("opening a revision of release {}/{}", release.namespace, release.name);
+    let known = prune(kube, release).await?;
+    let record = &numbered(record, &known);
     let secret = record::secret(record, Timestamp::now()).map_err(|error| DriverError::new(doing(), error))?;
-    prune(kube, release).await?;
     let call = Call::create(&secrets(), &release.namespace, &secret);
     kube.send(&call).await.map_err(|error| match error {
         exists if exists.is_conflict() => DriverError::new(doing(), "someone else has just opened it")
@@ -128,6 +129,20 @@ pub async fn open(kube: &Kube, release: &ReleaseName, record: &Value) -> Result<
         other => refused(doing(), other),
     })?;
     Ok(secret["metadata"]["name"].as_str().unwrap_or_default().to_owned())
+}
+
+/// The record under a number that is free. One that a superseded revision has was not seen when the plan was made, and
+/// stands behind us; any other is someone at work, on whom the creation must fail.
+fn numbered(record: &Value, known: &[Record]) -> Value {
+    let wanted = record["version"].as_u64().unwrap_or(0);
+    let superseded = |known: &&Record| known.label("status") == Status::Superseded.word();
+    let last = known.iter().map(Record::revision).max().unwrap_or(0);
+    let taken = known.iter().filter(superseded).any(|known| known.revision() == wanted);
+    let mut record = record.clone();
+    if taken {
+        record["version"] = (last + 1).into();
+    }
+    record
 }
 
 /// Writes how a revision ended, as `end` puts it into the record, and that older ones no longer count where it ended well.
@@ -142,16 +157,29 @@ pub async fn close(
     status: Status,
     end: impl FnOnce(Value) -> Value,
 ) -> Result<(), DriverError> {
-    rewrite(kube, release, secret, end).await?;
+    let ours = rewrite(kube, release, secret, |record| still_ours(release, record).map(end)).await?;
     if status != Status::Deployed {
         return Ok(());
     }
     let older = kube.send(&list(release, ",status%3Ddeployed").accept(METADATA)).await;
     let older: List = older.and_then(|reply| reply.json()).map_err(|error| unreadable(release, error))?;
-    for record in older.items.unwrap_or_default().into_iter().filter(|record| record.metadata.name != secret) {
-        rewrite(kube, release, &record.metadata.name, record::superseded).await?;
+    for record in older.items.unwrap_or_default().into_iter().filter(|record| record.revision() < ours) {
+        rewrite(kube, release, &record.metadata.name, |record| Ok(record::superseded(record))).await?;
     }
     Ok(())
+}
+
+/// A record that is no longer pending was closed by someone else, who took the release over: it isn't ours to close.
+fn still_ours(release: &ReleaseName, record: Value) -> Result<Value, DriverError> {
+    let status = Status::parse(record.pointer("/info/status").and_then(Value::as_str).unwrap_or_default());
+    if status.is_pending() {
+        return Ok(record);
+    }
+    let doing = format!("closing a revision of release {}/{}", release.namespace, release.name);
+    let error = DriverError::new(doing, format!("someone else has closed it meanwhile: it is {status}"));
+    Err(error
+        .fault(Fault::Stale)
+        .hint("`helm history` tells who came in between; plan again and look at what is left to do"))
 }
 
 /// What a record says of a revision that was begun and never ended.
@@ -167,8 +195,9 @@ pub async fn abandon(kube: &Kube, release: &ReleaseName, revision: u32) -> Resul
     let pending =
         |record: &Value| record["info"]["status"].as_str().is_some_and(|word| Status::parse(word).is_pending());
     // Someone may have ended it since the plan was made, and knows better.
-    let failed = |record| if pending(&record) { record::finished(record, Status::Failed, ABANDONED) } else { record };
-    rewrite(kube, release, &secret, failed).await
+    let failed =
+        |record| Ok(if pending(&record) { record::finished(record, Status::Failed, ABANDONED) } else { record });
+    rewrite(kube, release, &secret, failed).await.map(drop)
 }
 
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
@@ -177,22 +206,23 @@ async fn rewrite(
     kube: &Kube,
     release: &ReleaseName,
     name: &str,
-    change: impl FnOnce(Value) -> Value,
-) -> Result<(), DriverError> {
+    change: impl FnOnce(Value) -> Result<Value, DriverError>,
+) -> Result<u64, DriverError> {
     let doing = || format!("closing the release record {}/{name}", release.namespace);
     let path = secrets().path(&release.namespace, name);
     let secret: Value =
         kube.send(&Call::get(path)).await.and_then(|reply| reply.json()).map_err(|error| refused(doing(), error))?;
     let encoded = secret["data"]["release"].as_str().unwrap_or_default();
-    let record = record::raw(encoded).map_err(|error| DriverError::new(doing(), error))?;
-    let secret = record::rewritten(secret, &change(record), Timestamp::now())
-        .map_err(|error| DriverError::new(doing(), error))?;
+    let record = change(record::raw(encoded).map_err(|error| DriverError::new(doing(), error))?)?;
+    let secret =
+        record::rewritten(secret, &record, Timestamp::now()).map_err(|error| DriverError::new(doing(), error))?;
     let call = Call::replace(&secrets(), &release.namespace, name, &secret);
-    kube.send(&call).await.map(drop).map_err(|error| refused(doing(), error))
+    kube.send(&call).await.map_err(|error| refused(doing(), error))?;
+    Ok(record["version"].as_u64().unwrap_or(0))
 }
 
-/// Deletes the oldest revisions beyond Helm's own limit, but never one that is deployed.
-async fn prune(kube: &Kube, release: &ReleaseName) -> Result<(), DriverError> {
+/// Deletes the oldest revisions beyond Helm's own limit, but never one that is deployed; gives all there were.
+async fn prune(kube: &Kube, release: &ReleaseName) -> Result<Vec<Record>, DriverError> {
     let all: List = kube
         .send(&list(release, "").accept(METADATA))
         .await
@@ -212,7 +242,7 @@ async fn prune(kube: &Kube, release: &ReleaseName) -> Result<(), DriverError> {
             }
         }
     }
-    Ok(())
+    Ok(all)
 }
 
 fn unreadable(release: &ReleaseName, error: ApiError) -> DriverError {
@@ -223,4 +253,34 @@ fn refused(doing: String, error: ApiError) -> DriverError {
     let forbidden = error.code() == Some(403);
     let error = DriverError::new(doing, error);
     if forbidden { error.fault(Fault::Forbidden) } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn known(revisions: &[(u64, &str)]) -> Vec<Record> {
+        let items = revisions.iter().map(|(revision, status)| {
+            json!({"metadata": {"name": "r", "labels": {"version": revision.to_string(), "status": status}}})
+        });
+        serde_json::from_value(items.collect()).expect("they are records")
+    }
+
+    #[test]
+    fn a_number_that_a_superseded_revision_has_is_passed_over_and_any_other_is_left_to_the_server_to_refuse() {
+        let number = |revisions| numbered(&json!({"version": 3}), &known(revisions))["version"].as_u64();
+        assert_eq!(number(&[(2, "deployed")]), Some(3));
+        assert_eq!(number(&[(2, "deployed"), (3, "superseded"), (4, "superseded")]), Some(5));
+        assert_eq!(number(&[(2, "deployed"), (3, "pending-upgrade")]), Some(3));
+    }
+
+    #[test]
+    fn a_record_that_someone_else_has_closed_is_not_ours_any_more() {
+        let release = ReleaseName { namespace: "n".to_owned(), name: "r".to_owned() };
+        let ours = |status: &str| still_ours(&release, json!({"info": {"status": status}}));
+        assert!(ours("pending-upgrade").is_ok());
+        assert_eq!(ours("superseded").expect_err("it is over").fault, Fault::Stale);
+    }
 }
