@@ -118,15 +118,15 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
     let values = merged(question)?;
     let request = request(world, question, chart, values.clone(), is_install(&history));
     let rendering = world.charts.render(request, world.access == Access::ReadWrite).await?;
-    let next = next(world, &history, &rendering, &values);
+    // What holds the same texts holds nothing that this rendering doesn't.
+    let same = history.newest.as_ref().filter(|newest| same_texts(newest, &rendering));
+    let next = next(world, &history, &rendering, &values, same);
     let crds = rendering.crds.iter().map(|crd| stored(crd.to_document()));
     let crds: Vec<Document> = crds.collect();
     let objects: Vec<Document> = rendering.objects.iter().map(|object| owned(object.to_document(), &release)).collect();
     let places = Places::of(world, question, crds.iter().chain(&objects));
     let (crds, objects) = (places.items(crds), places.items(objects));
-    // What holds the same texts holds nothing that this rendering doesn't.
-    let others = |revision: &&Revision| !same_texts(revision, &rendering);
-    let earlier = history.newest.iter().chain(&history.deployed).filter(others);
+    let earlier = history.newest.iter().filter(|_| same.is_none()).chain(&history.deployed);
     let removed = removed(&places, earlier, &objects)?;
     Ok(ChartAnswer {
         name: rendering.chart.name.clone(),
@@ -183,7 +183,8 @@ fn is_install(history: &History) -> bool {
     history.newest.as_ref().is_none_or(|newest| newest.status == Status::Uninstalled)
 }
 
-fn next(world: &World, history: &History, rendering: &Rendering, values: &Value) -> Next {
+/// What comes next; `same` is the newest revision where its texts are those of the rendering.
+fn next(world: &World, history: &History, rendering: &Rendering, values: &Value, same: Option<&Revision>) -> Next {
     let Some(newest) = &history.newest else {
         return Next {
             revision: 1,
@@ -195,13 +196,19 @@ fn next(world: &World, history: &History, rendering: &Rendering, values: &Value)
     };
     let busy = (newest.status.is_pending() && history.age < ABANDONED_AFTER).then(|| ABANDONED_AFTER - history.age);
     let first_deployed = newest.first_deployed.map(|at| at.to_string());
-    let because = reason(world, newest, rendering, values);
+    let because = reason(world, newest, rendering, values, same);
     let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
     Next { revision, install: is_install(history), because, busy, first_deployed }
 }
 
 /// Why the newest revision isn't enough.
-fn reason(world: &World, newest: &Revision, rendering: &Rendering, values: &Value) -> Option<String> {
+fn reason(
+    world: &World,
+    newest: &Revision,
+    rendering: &Rendering,
+    values: &Value,
+    same: Option<&Revision>,
+) -> Option<String> {
     if newest.status != Status::Deployed {
         return Some(format!("revision {} is {}", newest.revision, newest.status));
     }
@@ -217,8 +224,7 @@ fn reason(world: &World, newest: &Revision, rendering: &Rendering, values: &Valu
         // Only where values moved, not what they say: helm lets secrets stand among them.
         return Some(format!("values changed: {}", moved.join(", ")));
     }
-    (!same_texts(newest, rendering) && !same_objects(world, newest, rendering))
-        .then(|| "the chart renders differently".to_owned())
+    (same.is_none() && !same_objects(world, newest, rendering)).then(|| "the chart renders differently".to_owned())
 }
 
 fn same_texts(newest: &Revision, rendering: &Rendering) -> bool {
