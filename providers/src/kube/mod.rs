@@ -13,6 +13,7 @@ pub mod look;
 pub mod needs;
 pub mod normalise;
 mod path;
+pub(crate) mod pick;
 pub mod podspec;
 pub mod quantity;
 pub mod read;

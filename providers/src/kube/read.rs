@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::future::try_join_all;
-use serde::Deserialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::call::Call;
 use super::client::{ApiError, Kube};
 use super::gvk::Resolved;
+use super::pick::pick;
 use crate::blocking::blocking;
 
 /// An object to read.
@@ -78,7 +77,7 @@ async fn list(kube: &Kube, kind: &Resolved, namespace: &str, keys: &[&Key]) -> R
     let (kind, namespace) = (kind.clone(), namespace.to_owned());
     match kube.send(&Call::get(path)).await {
         // Large answers take milliseconds, in which the others can arrive.
-        Ok(reply) => blocking(move || pick(reply.bytes(), &kind, &namespace, &wanted)).await,
+        Ok(reply) => blocking(move || items(reply.bytes(), &kind, &namespace, &wanted)).await,
         Err(error) if error.is_not_found() => Ok(Vec::new()),
         Err(error) => Err(error),
     }
@@ -93,45 +92,20 @@ fn selection(kind: &Resolved) -> &'static str {
     }
 }
 
-/// Parses only the wanted items of a list; of the others no more than their names.
-fn pick(
+/// The wanted items of a list, each with what it is: items of a built-in kind's list don't say it.
+fn items(
     body: &[u8],
     kind: &Resolved,
     namespace: &str,
     wanted: &HashSet<String>,
 ) -> Result<Vec<(Key, Value)>, ApiError> {
-    let junk = |error: serde_json::Error| ApiError::Junk(error.to_string());
-    let list: List<'_> = serde_json::from_slice(body).map_err(junk)?;
-    let mut found = Vec::new();
-    for item in list.items.unwrap_or_default() {
-        let Item { metadata } = serde_json::from_str(item.get()).map_err(junk)?;
-        if !wanted.contains(&metadata.name) {
-            continue;
-        }
-        let mut object: Value = serde_json::from_str(item.get()).map_err(junk)?;
-        // Items of a built-in kind's list don't say what they are.
-        object["apiVersion"] = Value::from(kind.gvk.api_version());
-        object["kind"] = Value::from(kind.gvk.kind.clone());
-        found.push((Key { namespace: namespace.to_owned(), name: metadata.name }, object));
-    }
-    Ok(found)
-}
-
-#[derive(Deserialize)]
-struct List<'a> {
-    /// An empty list of metadata has `null` here.
-    #[serde(borrow)]
-    items: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    metadata: ItemName,
-}
-
-#[derive(Deserialize)]
-struct ItemName {
-    name: String,
+    let found = pick(body, wanted).map_err(|error| ApiError::Junk(error.to_string()))?;
+    let object = |(name, mut object): (String, Map<String, Value>)| {
+        object.insert("apiVersion".to_owned(), kind.gvk.api_version().into());
+        object.insert("kind".to_owned(), kind.gvk.kind.clone().into());
+        (Key { namespace: namespace.to_owned(), name }, Value::Object(object))
+    };
+    Ok(found.into_iter().map(object).collect())
 }
 
 #[cfg(test)]
@@ -139,23 +113,14 @@ mod tests {
     use super::*;
     use crate::kube::gvk::Gvk;
 
-    fn config_map() -> Resolved {
-        Resolved { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".to_owned(), namespaced: true }
-    }
-
     #[test]
-    fn only_what_is_wanted_is_taken_from_a_list() {
+    fn an_item_of_a_list_says_what_it_is() {
+        let kind = Resolved { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".to_owned(), namespaced: true };
         let body = br#"{"items":[{"metadata":{"name":"a"},"data":{"x":"1"}},{"metadata":{"name":"b"}}]}"#;
-        let found = pick(body, &config_map(), "n", &HashSet::from(["a".to_owned()])).expect("it is a list");
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].1["kind"], "ConfigMap");
-        assert_eq!(found[0].1["data"]["x"], "1");
-    }
-
-    #[test]
-    fn a_list_without_items_is_empty_and_junk_is_an_error() {
-        let wanted = HashSet::from(["a".to_owned()]);
-        assert!(pick(br#"{"items":null}"#, &config_map(), "n", &wanted).expect("it is a list").is_empty());
-        assert!(pick(br#"{"items":[{"metadata":3}]}"#, &config_map(), "n", &wanted).is_err());
+        let found = items(body, &kind, "n", &HashSet::from(["a".to_owned()])).expect("it is a list");
+        let [(key, object)] = found.as_slice() else { panic!("one was wanted: {found:?}") };
+        assert_eq!(*key, Key { namespace: "n".to_owned(), name: "a".to_owned() });
+        assert_eq!((&object["apiVersion"], &object["kind"]), (&"v1".into(), &"ConfigMap".into()));
+        assert_eq!(object["data"]["x"], "1");
     }
 }
