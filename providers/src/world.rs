@@ -10,6 +10,7 @@ use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use crate::drivers::release::charts::Charts;
 use crate::helm::binary::Search;
+use crate::kube::ahead::Ahead;
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube};
 use crate::kube::discovery::Discovery;
@@ -52,6 +53,8 @@ pub struct World {
     pub target: Target,
     /// The connection to its API server.
     pub kube: Kube,
+    /// What has been asked of it ahead.
+    pub ahead: Ahead,
     /// What the API server knows.
     pub discovery: Discovery,
     /// What is being watched.
@@ -86,7 +89,17 @@ impl World {
         let vault = Arc::new(vault);
         let charts = Charts::new(Search::from_environment(around.helm), cache, Arc::clone(&vault));
         let watches = Watches::default();
-        Ok(Self { target, kube, discovery, watches, vault, charts, access, kube_context: context })
+        Ok(Self {
+            target,
+            kube,
+            ahead: Ahead::default(),
+            discovery,
+            watches,
+            vault,
+            charts,
+            access,
+            kube_context: context,
+        })
     }
 
     /// How many requests were sent to the API server so far.

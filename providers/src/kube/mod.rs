@@ -1,5 +1,6 @@
 //! Kubernetes: building requests, sending them, reading many objects at once, comparing one, watching until it is settled.
 
+pub mod ahead;
 mod align;
 pub mod call;
 pub mod client;

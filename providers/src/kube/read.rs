@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use futures::future::try_join_all;
 use serde_json::{Map, Value};
 
+use super::ahead::Ahead;
 use super::call::Call;
 use super::client::{ApiError, Kube};
 use super::gvk::Resolved;
@@ -37,11 +38,20 @@ pub struct ReadError {
 /// # Errors
 ///
 /// The first read that failed.
-pub async fn read(kube: &Kube, wanted: &[(Resolved, Vec<Key>)]) -> Result<Vec<HashMap<Key, Value>>, ReadError> {
-    try_join_all(wanted.iter().map(|(kind, keys)| read_kind(kube, kind, keys))).await
+pub async fn read(
+    kube: &Kube,
+    ahead: &Ahead,
+    wanted: &[(Resolved, Vec<Key>)],
+) -> Result<Vec<HashMap<Key, Value>>, ReadError> {
+    try_join_all(wanted.iter().map(|(kind, keys)| read_kind(kube, ahead, kind, keys))).await
 }
 
-async fn read_kind(kube: &Kube, kind: &Resolved, keys: &[Key]) -> Result<HashMap<Key, Value>, ReadError> {
+async fn read_kind(
+    kube: &Kube,
+    ahead: &Ahead,
+    kind: &Resolved,
+    keys: &[Key],
+) -> Result<HashMap<Key, Value>, ReadError> {
     let mut places: BTreeMap<&str, Vec<&Key>> = BTreeMap::new();
     for key in keys {
         places.entry(&key.namespace).or_default().push(key);
@@ -49,7 +59,7 @@ async fn read_kind(kube: &Kube, kind: &Resolved, keys: &[Key]) -> Result<HashMap
     let found = try_join_all(places.into_iter().map(|(namespace, keys)| async move {
         let found = match keys.as_slice() {
             [one] => get(kube, kind, one).await.map(|object| object.into_iter().collect()),
-            many => list(kube, kind, namespace, many).await,
+            many => list(kube, ahead, kind, namespace, many).await,
         };
         let place = if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") };
         found.map_err(|source: ApiError| ReadError { kind: kind.plural.clone(), place, source })
@@ -71,11 +81,26 @@ pub async fn get(kube: &Kube, kind: &Resolved, key: &Key) -> Result<Option<(Key,
     }
 }
 
-async fn list(kube: &Kube, kind: &Resolved, namespace: &str, keys: &[&Key]) -> Result<Vec<(Key, Value)>, ApiError> {
+/// Asks for the lists that [`read`] will read for these objects; what it reads one by one has to wait.
+pub fn read_ahead(kube: &Kube, ahead: &Ahead, wanted: impl Iterator<Item = (Resolved, String)>) {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (kind, namespace) in wanted {
+        *counts.entry(list_path(&kind, &namespace)).or_default() += 1;
+    }
+    counts.into_iter().filter(|(_, count)| *count > 1).for_each(|(path, _)| ahead.ask(kube, path));
+}
+
+async fn list(
+    kube: &Kube,
+    ahead: &Ahead,
+    kind: &Resolved,
+    namespace: &str,
+    keys: &[&Key],
+) -> Result<Vec<(Key, Value)>, ApiError> {
     let wanted: HashSet<String> = keys.iter().map(|key| key.name.clone()).collect();
-    let path = format!("{}{}", kind.collection(namespace), selection(kind));
+    let path = list_path(kind, namespace);
     let (kind, namespace) = (kind.clone(), namespace.to_owned());
-    match kube.send(&Call::get(path)).await {
+    match ahead.read(kube, path).await {
         // Large answers take milliseconds, in which the others can arrive.
         Ok(reply) => blocking(move || items(reply.bytes(), &kind, &namespace, &wanted)).await,
         Err(error) if error.is_not_found() => Ok(Vec::new()),
@@ -84,12 +109,10 @@ async fn list(kube: &Kube, kind: &Resolved, namespace: &str, keys: &[&Key]) -> R
 }
 
 /// Helm's records are Secrets too, each some 300 kB, and are read on their own.
-fn selection(kind: &Resolved) -> &'static str {
-    if kind.gvk.group.is_empty() && kind.gvk.kind == "Secret" {
-        "?fieldSelector=type!%3Dhelm.sh%2Frelease.v1"
-    } else {
-        ""
-    }
+fn list_path(kind: &Resolved, namespace: &str) -> String {
+    let is_secret = kind.gvk.group.is_empty() && kind.gvk.kind == "Secret";
+    let selection = if is_secret { "?fieldSelector=type!%3Dhelm.sh%2Frelease.v1" } else { "" };
+    kind.collection(namespace) + selection
 }
 
 /// The wanted items of a list, each with what it is: items of a built-in kind's list don't say it.

@@ -87,28 +87,51 @@ fn list(release: &ReleaseName, more: &str) -> Call {
     Call::get(format!("{path}?labelSelector=owner%3Dhelm,name%3D{}{more}", release.name))
 }
 
+/// The records of a release that say how it is, as they are stored.
+pub struct Records {
+    newest: Option<Record>,
+    deployed: Option<Record>,
+    age: i64,
+}
+
+impl Records {
+    /// Whether helm would install: there is nothing, or nothing that counts any more.
+    pub fn is_install(&self) -> bool {
+        self.newest.as_ref().is_none_or(|newest| newest.label("status") == Status::Uninstalled.word())
+    }
+
+    /// Unpacks them, which takes a while.
+    ///
+    /// # Errors
+    ///
+    /// A record that can't be read.
+    pub fn unpack(self) -> Result<History, DriverError> {
+        Ok(History {
+            newest: self.newest.as_ref().map(Record::decode).transpose()?,
+            deployed: self.deployed.as_ref().map(Record::decode).transpose()?,
+            age: self.age,
+        })
+    }
+}
+
 /// Reads what a plan needs to know of a release: one request, without the revisions that are superseded.
 ///
 /// # Errors
 ///
-/// Records that can't be listed, or whose newest can't be read.
-pub async fn read(kube: &Kube, release: &ReleaseName) -> Result<History, DriverError> {
+/// Records that can't be listed.
+pub async fn read(kube: &Kube, release: &ReleaseName) -> Result<Records, DriverError> {
     let reply = kube.send(&list(release, ",status!%3Dsuperseded")).await.map_err(|error| unreadable(release, error))?;
     let records: List = reply.json().map_err(|error| unreadable(release, error))?;
     let mut records = records.items.unwrap_or_default();
     records.sort_by_key(|record| std::cmp::Reverse(record.revision()));
-    let Some(newest) = records.first() else { return Ok(History::default()) };
-    let deployed = records.iter().skip(1).find(|record| record.label("status") == Status::Deployed.word());
-    let touched = ["modifiedAt", "createdAt"].iter().find_map(|label| newest.label(label).parse::<i64>().ok());
+    let is_deployed = |record: &Record| record.label("status") == Status::Deployed.word();
+    let mut records = records.into_iter();
+    let newest = records.next();
+    let deployed = newest.as_ref().filter(|newest| !is_deployed(newest)).and_then(|_| records.find(is_deployed));
+    let label = |label: &&str| newest.as_ref()?.label(label).parse::<i64>().ok();
+    let touched = ["modifiedAt", "createdAt"].iter().find_map(label);
     let now = reply.server_time.unwrap_or_else(|| Timestamp::now().as_second());
-    Ok(History {
-        newest: Some(newest.decode()?),
-        deployed: deployed
-            .filter(|_| newest.label("status") != Status::Deployed.word())
-            .map(Record::decode)
-            .transpose()?,
-        age: touched.map_or(i64::MAX, |touched| now - touched),
-    })
+    Ok(Records { age: touched.map_or(i64::MAX, |touched| now - touched), newest, deployed })
 }
 
 /// Creates the record of a revision: that it can't be created twice is what keeps two from working at once.

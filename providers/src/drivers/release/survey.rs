@@ -12,16 +12,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::history::{self, ABANDONED_AFTER, History, ReleaseName};
+use crate::blocking::blocking;
 use crate::helm::chart::{Chart, ChartSource};
 use crate::helm::hook::{HookEvent, HookFacts};
 use crate::helm::manifest::Manifest;
 use crate::helm::record::{Revision, Status};
 use crate::helm::render::RenderRequest;
-use crate::helm::rendering::{Rendering, texts_digest};
+use crate::helm::rendering::{Identity, Rendered, Rendering, texts_digest};
 use crate::helm::values;
 use crate::kube::difference::difference;
 use crate::kube::gvk::{Gvk, Resolved, address};
 use crate::kube::normalise::{normalised, owned_by_release};
+use crate::kube::read::read_ahead;
 use crate::world::{Access, World};
 
 /// A chart with its values, and the release that it is to become.
@@ -114,20 +116,16 @@ pub struct Next {
 /// A chart, values or a rendering that can't be had; records that can't be read.
 pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnswer, DriverError> {
     let release = ReleaseName { namespace: question.namespace.clone(), name: question.release.clone() };
-    let (history, chart) = futures::try_join!(history::read(&world.kube, &release), chart(world, question))?;
-    let values = merged(question)?;
-    let request = request(world, question, chart, values.clone(), is_install(&history));
-    let rendering = world.charts.render(request, world.access == Access::ReadWrite).await?;
-    // What holds the same texts holds nothing that this rendering doesn't.
-    let same = history.newest.as_ref().filter(|newest| same_texts(newest, &rendering));
-    let next = next(world, &history, &rendering, &values, same);
-    let crds = rendering.crds.iter().map(|crd| stored(crd.to_document()));
-    let crds: Vec<Document> = crds.collect();
-    let objects: Vec<Document> = rendering.objects.iter().map(|object| owned(object.to_document(), &release)).collect();
+    let (records, chart) = futures::try_join!(history::read(&world.kube, &release), chart(world, question))?;
+    let (values, install) = (merged(question)?, records.is_install());
+    let request = request(world, question, chart, values.clone(), install);
+    let (history, rendering) =
+        futures::try_join!(blocking(move || records.unpack()), render(world, request, &release))?;
+    let (past, [crds, objects]) = unpacked(history, install, &rendering, &release).await;
+    let next = next(world, &past, &rendering, &values);
     let places = Places::of(world, question, crds.iter().chain(&objects));
     let (crds, objects) = (places.items(crds), places.items(objects));
-    let earlier = history.newest.iter().filter(|_| same.is_none()).chain(&history.deployed);
-    let removed = removed(&places, earlier, &objects)?;
+    let removed = removed(&places, past.others(), &objects)?;
     Ok(ChartAnswer {
         name: rendering.chart.name.clone(),
         version: rendering.chart.version.clone(),
@@ -141,6 +139,56 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
         values,
         next,
     })
+}
+
+/// Renders, and asks at once for the lists of what was rendered: while they come, there is much to unpack.
+async fn render(world: &World, request: RenderRequest, release: &ReleaseName) -> Result<Arc<Rendering>, DriverError> {
+    let rendering = world.charts.render(request, world.access == Access::ReadWrite).await?;
+    let place = |object: &Rendered| {
+        let Identity { api_version, kind, namespace, .. } = &object.identity;
+        let namespace = namespace.as_ref().filter(|namespace| !namespace.is_empty()).unwrap_or(&release.namespace);
+        let kind = world.discovery.resolve(&Gvk::new(api_version, kind))?;
+        Some(if kind.namespaced { (kind, namespace.clone()) } else { (kind, String::new()) })
+    };
+    read_ahead(&world.kube, &world.ahead, rendering.objects.iter().filter_map(place));
+    Ok(rendering)
+}
+
+/// What the records say, beside what is rendered now.
+struct Past {
+    history: History,
+    /// Whether helm would install: there is nothing, or nothing that counts any more.
+    install: bool,
+    /// Whether the newest revision holds the very texts that were rendered.
+    same: bool,
+}
+
+impl Past {
+    /// The revisions that may hold something that the rendering doesn't.
+    fn others(&self) -> impl Iterator<Item = &Revision> {
+        self.history.newest.iter().filter(|_| !self.same).chain(&self.history.deployed)
+    }
+}
+
+/// Unpacks the documents, and compares the texts of the newest revision with those of the rendering.
+async fn unpacked(
+    history: History,
+    install: bool,
+    rendering: &Arc<Rendering>,
+    release: &ReleaseName,
+) -> (Past, [Vec<Document>; 2]) {
+    let texts = Arc::clone(rendering);
+    let compare = blocking(move || {
+        let same = history.newest.as_ref().is_some_and(|newest| same_texts(newest, &texts));
+        Past { history, install, same }
+    });
+    let (rendering, release) = (Arc::clone(rendering), release.clone());
+    let documents = blocking(move || {
+        let crds = rendering.crds.iter().map(|crd| stored(crd.to_document())).collect();
+        let objects = rendering.objects.iter().map(|object| owned(object.to_document(), &release)).collect();
+        [crds, objects]
+    });
+    futures::join!(compare, documents)
 }
 
 /// All layers of values, the strongest last.
@@ -178,17 +226,12 @@ pub fn request(world: &World, question: &ChartQuestion, chart: Chart, values: Va
     }
 }
 
-/// Whether helm would install: there is nothing, or nothing that counts any more.
-fn is_install(history: &History) -> bool {
-    history.newest.as_ref().is_none_or(|newest| newest.status == Status::Uninstalled)
-}
-
-/// What comes next; `same` is the newest revision where its texts are those of the rendering.
-fn next(world: &World, history: &History, rendering: &Rendering, values: &Value, same: Option<&Revision>) -> Next {
+fn next(world: &World, past: &Past, rendering: &Rendering, values: &Value) -> Next {
+    let (history, install) = (&past.history, past.install);
     let Some(newest) = &history.newest else {
         return Next {
             revision: 1,
-            install: true,
+            install,
             because: Some("first installation".to_owned()),
             busy: None,
             first_deployed: None,
@@ -196,19 +239,13 @@ fn next(world: &World, history: &History, rendering: &Rendering, values: &Value,
     };
     let busy = (newest.status.is_pending() && history.age < ABANDONED_AFTER).then(|| ABANDONED_AFTER - history.age);
     let first_deployed = newest.first_deployed.map(|at| at.to_string());
-    let because = reason(world, newest, rendering, values, same);
+    let because = reason(world, past, newest, rendering, values);
     let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
-    Next { revision, install: is_install(history), because, busy, first_deployed }
+    Next { revision, install, because, busy, first_deployed }
 }
 
 /// Why the newest revision isn't enough.
-fn reason(
-    world: &World,
-    newest: &Revision,
-    rendering: &Rendering,
-    values: &Value,
-    same: Option<&Revision>,
-) -> Option<String> {
+fn reason(world: &World, past: &Past, newest: &Revision, rendering: &Rendering, values: &Value) -> Option<String> {
     if newest.status != Status::Deployed {
         return Some(format!("revision {} is {}", newest.revision, newest.status));
     }
@@ -224,7 +261,7 @@ fn reason(
         // Only where values moved, not what they say: helm lets secrets stand among them.
         return Some(format!("values changed: {}", moved.join(", ")));
     }
-    (same.is_none() && !same_objects(world, newest, rendering)).then(|| "the chart renders differently".to_owned())
+    (!past.same && !same_objects(world, newest, rendering)).then(|| "the chart renders differently".to_owned())
 }
 
 fn same_texts(newest: &Revision, rendering: &Rendering) -> bool {
