@@ -37,3 +37,36 @@ impl Ahead {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+impl Ahead {
+    pub(crate) fn count(&self) -> usize {
+        self.known().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_was_asked_for_ahead_is_given_away_once() {
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let log = Arc::clone(&asked);
+        let kube = Kube::played(move |path| {
+            log.lock().unwrap().push(path.to_owned());
+            log.lock().unwrap().len().to_string()
+        });
+        let ahead = Ahead::default();
+        ahead.ask(&kube, "/a".to_owned());
+        ahead.ask(&kube, "/a".to_owned());
+        let mut answers = Vec::new();
+        for path in ["/a", "/a", "/b"] {
+            answers.push(ahead.read(&kube, path.to_owned()).await.unwrap().json::<u32>().unwrap());
+        }
+        assert_eq!(answers, [1, 2, 3]);
+        assert_eq!(*asked.lock().unwrap(), ["/a", "/a", "/b"]);
+    }
+}

@@ -146,4 +146,29 @@ mod tests {
         assert_eq!((&object["apiVersion"], &object["kind"]), (&"v1".into(), &"ConfigMap".into()));
         assert_eq!(object["data"]["x"], "1");
     }
+
+    #[tokio::test]
+    async fn only_what_is_read_by_a_list_is_asked_for_ahead() {
+        let resolved = |kind: &str, plural: &str| Resolved {
+            gvk: Gvk::new("v1", kind),
+            plural: plural.to_owned(),
+            namespaced: true,
+        };
+        let (many, one) = (resolved("ConfigMap", "configmaps"), resolved("Service", "services"));
+        let key = |name: &str| Key { namespace: "n".to_owned(), name: name.to_owned() };
+        let wanted = [(many, vec![key("a"), key("b")]), (one, vec![key("a")])];
+        let kube = Kube::played(|path| match path {
+            "/api/v1/namespaces/n/configmaps" => r#"{"items":[{"metadata":{"name":"a"}}]}"#.to_owned(),
+            one => format!(r#"{{"path":"{one}"}}"#),
+        });
+        let ahead = Ahead::default();
+        let places =
+            wanted.iter().flat_map(|(kind, keys)| keys.iter().map(|key| (kind.clone(), key.namespace.clone())));
+        read_ahead(&kube, &ahead, places);
+        assert_eq!(ahead.count(), 1);
+        let found = read(&kube, &ahead, &wanted).await.expect("all is answered");
+        assert_eq!(found.iter().map(HashMap::len).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(found[1][&key("a")]["path"], "/api/v1/namespaces/n/services/a");
+        assert_eq!(ahead.count(), 0, "every answer is used");
+    }
 }
