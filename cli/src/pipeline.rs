@@ -74,7 +74,8 @@ pub(crate) async fn prepare(common: &CommonArguments, access: Access) -> Result<
     let notes = expanded.iter().map(note).collect();
     let graph = ResourceGraph::new(expanded).map_err(Trouble::Graph)?;
     let observations = observe(&graph, &drivers, &world).await?;
-    let plan = plan(graph, observations, &drivers);
+    let mut plan = plan(graph, observations, &drivers);
+    world.conceal(&mut plan);
     let (target, requests) = (world.target.clone(), world.requests());
     let about = About { facts: tasks.facts, target, tasks: notes, requests, took: began.elapsed() };
     Ok(Prepared { world, drivers, plan, about })

@@ -201,6 +201,8 @@ impl<'a, W: Sync> Run<'a, W> {
             let (driver, world, events) = (self.driver(step), self.world, self.events.clone());
             let apply = async move { Came::Applied(start, step::apply(driver, world, step, &events).await) };
             self.writing.push(apply.boxed());
+        } else if action == Action::Refuse {
+            self.fail(start, step::refused(step));
         } else if step.settled || !self.awaited[start.node.index()] {
             self.finish(step, action, Outcome::Unchanged);
             self.end(start.node, &Ended::Settled);

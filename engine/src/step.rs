@@ -1,5 +1,6 @@
 //! One step, carried out: look again where it was hidden, write, wait until it is settled, close.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::stream::StreamExt as _;
@@ -87,6 +88,8 @@ async fn settle<W: Sync>(
     let resource = &step.resource;
     let mut seen = driver.follow(world, resource);
     let (mut lacking, mut deadline) = (String::new(), Instant::now() + patience);
+    // What comes and goes, as the pods of a crash loop do, is no progress the second time.
+    let mut known = BTreeSet::new();
     loop {
         let evidence = match timeout_at(deadline, seen.next()).await {
             Ok(Some(evidence)) => evidence.map_err(Failure::from)?,
@@ -100,7 +103,9 @@ async fn settle<W: Sync>(
             Settled::Waiting(now) if now == lacking => {}
             Settled::Waiting(now) => {
                 lacking = now;
-                deadline = Instant::now() + patience;
+                if known.insert(lacking.clone()) {
+                    deadline = Instant::now() + patience;
+                }
                 let (resource, task) = (resource.id.clone(), resource.task.clone());
                 let event = Event::Waiting { resource, task, lacking: lacking.clone() };
                 events.send(event).unwrap_or_default();
@@ -126,6 +131,12 @@ pub(crate) async fn close<W: Sync>(
         (Err(error), Waited::Settled | Waited::Stopped) => Waited::Failed(Failure::from(error)),
         (Ok(()) | Err(_), waited) => waited,
     }
+}
+
+/// A plan that refuses something isn't carried out; should one get here, this is where it ends.
+pub(crate) fn refused(step: &Step) -> Failure {
+    let what = format!("changing {}", step.resource.id.address.short());
+    Failure { causes: vec![what, step.change.reason.clone()], fault: Fault::Refused, hint: String::new() }
 }
 
 fn failed(step: &Step, why: String) -> Failure {

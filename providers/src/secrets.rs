@@ -1,5 +1,8 @@
 //! Where a secret value comes from, and reading it into the vault: from there on only its seal goes round.
 
+use std::env::VarError;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -11,6 +14,7 @@ use serde_json::Value;
 
 use crate::kube::gvk::{Gvk, Resolved};
 use crate::kube::read::{Key, get};
+use crate::vault::Vault;
 use crate::world::World;
 
 /// No token or certificate is larger: the API server takes no Secret above this.
@@ -44,20 +48,30 @@ pub async fn seal(world: &World, about: &Value) -> Result<String, DriverError> {
     let source: Source =
         serde_json::from_value(about.clone()).map_err(|error| DriverError::new("reading a secret", error))?;
     let encoded = match &source {
-        Source::Env(name) => encode(std::env::var(name).map_err(|error| failed(&source, error))?.into()),
-        Source::File(path) => encode(read_file(path).map_err(|error| failed(&source, error))?),
+        Source::Env(name) => encode(&variable(name).map_err(|why| failed(&source, why))?),
+        Source::File(path) => encode(&read_file(path).map_err(|error| failed(&source, error))?),
         Source::Secret { namespace, name, key } => from_cluster(world, &source, namespace, name, key).await?,
     };
-    if encoded.expose_secret().is_empty() {
-        return Err(failed(&source, "it is empty"));
-    }
-    if let Some(value) = decode(encoded.expose_secret()) {
-        world.vault.watch(value.expose_secret());
-    }
-    Ok(world.vault.seal(encoded.expose_secret()))
+    keep(&world.vault, &source, &encoded)
 }
 
-fn encode(value: SecretString) -> SecretString {
+/// Puts a value that was read from a source, in its base64 form, into the vault, and gives its seal.
+///
+/// # Errors
+///
+/// An empty value.
+pub fn keep(vault: &Vault, source: &Source, encoded: &SecretString) -> Result<String, DriverError> {
+    if encoded.expose_secret().is_empty() {
+        return Err(failed(source, "it is empty"));
+    }
+    if let Some(value) = decode(encoded.expose_secret()) {
+        vault.watch(value.expose_secret());
+    }
+    Ok(vault.seal(encoded.expose_secret()))
+}
+
+/// Gives a value's base64 form, without the white space around it.
+pub fn encode(value: &SecretString) -> SecretString {
     BASE64_STANDARD.encode(value.expose_secret().trim()).into()
 }
 
@@ -65,11 +79,22 @@ fn decode(encoded: &str) -> Option<SecretString> {
     String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok().map(SecretString::from)
 }
 
+fn variable(name: &str) -> Result<SecretString, &'static str> {
+    match std::env::var(name) {
+        Ok(value) => Ok(value.into()),
+        Err(VarError::NotPresent) => Err("it is not set"),
+        Err(VarError::NotUnicode(_)) => Err("it is no text"),
+    }
+}
+
 fn read_file(path: &Path) -> std::io::Result<SecretString> {
-    if std::fs::metadata(path)?.len() > LARGEST {
+    let mut bytes = Vec::new();
+    // Not by its size: what isn't a plain file doesn't tell one.
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
         return Err(std::io::Error::other("it is larger than a Secret may be"));
     }
-    std::fs::read_to_string(path).map(SecretString::from)
+    String::from_utf8(bytes).map(SecretString::from).map_err(|_| std::io::Error::other("it is no text"))
 }
 
 async fn from_cluster(

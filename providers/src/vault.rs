@@ -149,8 +149,14 @@ impl Vault {
         let mut needles = Vec::new();
         for value in locked(&self.watched).values().filter(|value| !shown(value.expose_secret())) {
             needles.push(SecretString::from(BASE64_STANDARD.encode(value.expose_secret())));
+            needles.push(SecretString::from(escaped(value.expose_secret())));
             needles.push(value.clone());
         }
+        // The longest first: a value that is the beginning of another one would leave that one's end behind.
+        needles.sort_by(|a, b| {
+            let (a, b) = (a.expose_secret(), b.expose_secret());
+            b.len().cmp(&a.len()).then_with(|| a.cmp(b))
+        });
         Mask { vault: self, needles }
     }
 
@@ -190,6 +196,21 @@ impl Mask<'_> {
         self.needles.iter().any(|needle| text.contains(needle.expose_secret()))
     }
 
+    /// A text with every watched value in it left out.
+    pub fn redacted(&self, text: &str) -> String {
+        let hide = |text: String, needle: &SecretString| text.replace(needle.expose_secret(), "(secret)");
+        self.needles.iter().fold(text.to_owned(), hide)
+    }
+
+    /// Seals each string of a value that holds a watched one.
+    pub fn seal_within(&self, value: &mut Value) {
+        leaves(Pointer::new(), value, |_, leaf| {
+            if let Some(seal) = leaf.as_str().filter(|text| self.covers(text)).map(|text| self.vault.seal(text)) {
+                *leaf = Value::String(seal);
+            }
+        });
+    }
+
     /// Seals each string of the document that holds a watched value, as a whole.
     ///
     /// Kind, API version, name and namespace stay: they are the document's address.
@@ -203,6 +224,12 @@ impl Mask<'_> {
             }
         });
     }
+}
+
+/// A value as it stands inside a JSON string, as servers quote it.
+fn escaped(value: &str) -> String {
+    let quoted = Value::from(value).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 fn is_address(pointer: &str) -> bool {

@@ -1,21 +1,33 @@
 //! The handles to the world, made once; a function that isn't given them can't reach anything.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{env, fmt};
 
 use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::facts::Cluster;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use cfrt_engine::plan::Plan;
+use cfrt_engine::resource::{Address, Resource};
+use kube::config::Config;
 
+use crate::drivers::hook::HookRuns;
 use crate::drivers::release::charts::Charts;
 use crate::helm::binary::Search;
 use crate::kube::ahead::Ahead;
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube};
+use crate::kube::config::{configuration, unprepared};
 use crate::kube::discovery::Discovery;
 use crate::kube::watch::Watches;
 use crate::vault::Vault;
+
+/// How long the first answer may take: it is a small one, and nobody waits a minute to learn that a cluster is down.
+const FIRST_ANSWER: Duration = Duration::from_secs(15);
+
+const NO_API_SERVER: &str =
+    "this is no answer of an API server; is the address in the kubeconfig right, or is a proxy before it?";
 
 /// What may be done with the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,13 +68,15 @@ pub struct World {
     /// What has been asked of it ahead.
     pub ahead: Ahead,
     /// What the API server knows.
-    pub discovery: Discovery,
+    pub discovery: Arc<Discovery>,
     /// What is being watched.
     pub watches: Watches,
     /// The secrets, sealed.
     pub vault: Arc<Vault>,
     /// Helm, and what it renders in this run.
     pub charts: Charts,
+    /// How the hooks went that ran so far.
+    pub hook_runs: HookRuns,
     /// What may be done.
     pub access: Access,
     /// Whether a kubeconfig names the cluster; helm is told the same.
@@ -93,13 +107,33 @@ impl World {
             target,
             kube,
             ahead: Ahead::default(),
-            discovery,
+            discovery: Arc::new(discovery),
             watches,
             vault,
             charts,
+            hook_runs: HookRuns::default(),
             access,
             kube_context: context,
         })
+    }
+
+    /// Seals every secret value that this run has seen, wherever it turned up in what a plan shows: fields that are about to
+    /// go hold values that the documents we want no longer have, and servers repeat what they refuse.
+    pub fn conceal(&self, plan: &mut Plan) {
+        let addresses = plan.steps.iter().map(|step| &step.resource.id.address);
+        let names = addresses.flat_map(|address| [address.scope.clone(), address.name.clone()]).collect();
+        let mask = self.vault.mask(&names);
+        for change in plan.steps.iter_mut().map(|step| &mut step.change) {
+            change.reason = mask.redacted(&change.reason);
+            let values = change.fields.iter_mut().flat_map(|field| [&mut field.before, &mut field.after]);
+            values.flatten().for_each(|value| mask.seal_within(value));
+        }
+    }
+
+    /// A text about a resource without any secret value that this run has seen.
+    pub fn redacted(&self, resource: &Resource, text: &str) -> String {
+        let Address { scope, name, .. } = resource.id.address.clone();
+        self.vault.mask(&BTreeSet::from([scope, name])).redacted(text)
     }
 
     /// How many requests were sent to the API server so far.
@@ -108,51 +142,9 @@ impl World {
     }
 }
 
-/// The configuration and the context that it came from; `None` for the one that every pod finds.
-async fn configuration(cluster: &Cluster) -> Result<(Config, Option<String>), DriverError> {
-    let kubeconfig = match Kubeconfig::read() {
-        Ok(kubeconfig) => kubeconfig,
-        Err(error) => {
-            let incluster = Config::incluster().ok().filter(|_| cluster.context.is_none());
-            let hint = "set KUBECONFIG to a kubeconfig file";
-            return incluster
-                .map(|config| (config, None))
-                .ok_or_else(|| DriverError::new("finding the cluster", unreadable(&error)).hint(hint));
-        }
-    };
-    let context = cluster.context.clone().or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
-    let known: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
-    if !known.contains(&context) {
-        let what = if context.is_empty() {
-            "the kubeconfig has no current context".to_owned()
-        } else {
-            format!("the kubeconfig has no context `{context}`")
-        };
-        let hint = format!("its contexts are: {}; name one with `[cluster] context`", known.join(", "));
-        return Err(DriverError::new("finding the cluster", what).hint(hint));
-    }
-    let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-    let config =
-        config.map_err(|error| DriverError::new(format!("reading kubeconfig context {context}"), words(&error)))?;
-    Ok((config, Some(context)))
-}
-
-/// A parser's error shows the lines around it, and in a kubeconfig those hold tokens.
-fn unreadable(error: &KubeconfigError) -> String {
-    match error {
-        KubeconfigError::Parse(_) => {
-            "the kubeconfig is not what kubectl writes; `kubectl config view` says where".to_owned()
-        }
-        other => words(other),
-    }
-}
-
 /// Sends the first requests, and falls back to HTTP/1.1 where the server, or a proxy before it, knows nothing newer.
 async fn reach(config: &Config, access: Access) -> Result<(Kube, Known), DriverError> {
-    let client = |made: Result<Kube, kube::Error>| {
-        made.map_err(|error| DriverError::new("preparing the connection", words(&error)))
-    };
+    let client = |made: Result<Kube, kube::Error>| made.map_err(|error| unprepared(config, &error));
     let kube = client(Kube::new(config, access))?;
     match ask(&kube).await {
         Ok(known) => Ok((kube, known)),
@@ -174,7 +166,7 @@ async fn ask(kube: &Kube) -> Result<Known, ApiError> {
 
 /// The UID of `kube-system`, which tells one cluster from another; empty where we may not see it.
 async fn uid(kube: &Kube) -> Result<String, ApiError> {
-    match kube.send(&Call::get("/api/v1/namespaces/kube-system")).await {
+    match kube.send(&Call::get("/api/v1/namespaces/kube-system").within(FIRST_ANSWER)).await {
         Ok(reply) => Ok(reply.json::<serde_json::Value>()?["metadata"]["uid"].as_str().unwrap_or_default().to_owned()),
         Err(error) if error.code() == Some(403) => Ok(String::new()),
         Err(error) => Err(error),
@@ -183,9 +175,13 @@ async fn uid(kube: &Kube) -> Result<String, ApiError> {
 
 fn unreachable(config: &Config, error: ApiError) -> DriverError {
     let hint = match &error {
-        ApiError::Status { code: 401, .. } => "the credentials of this context are not accepted; log in again",
-        ApiError::Status { .. } | ApiError::Junk(_) | ApiError::ReadOnly(_) => "",
-        ApiError::Transport(_) => {
+        ApiError::Status { code: 401, .. } => {
+            "the server doesn't take the credentials of this context; log in again, and try `kubectl version`"
+        }
+        ApiError::Junk(_) => NO_API_SERVER,
+        ApiError::Status { reason, .. } if reason.is_empty() => NO_API_SERVER,
+        ApiError::Status { .. } | ApiError::ReadOnly(_) => "",
+        ApiError::Transport(_) | ApiError::Slow(_) => {
             "is the cluster up, and is this the right context? `kubectl version` asks the same server"
         }
     };
@@ -210,19 +206,6 @@ fn default_cache() -> PathBuf {
         .or_else(|| named("XDG_CACHE_HOME").map(|folder| folder.join("cfrt")))
         .or_else(|| named("HOME").map(|folder| folder.join(".cache/cfrt")))
         .unwrap_or_else(|| env::temp_dir().join("cfrt-cache"))
-}
-
-/// An error's own words and those of its causes, in one sentence.
-fn words(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut words = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if !words.iter().any(|word| word.contains(&error.to_string())) {
-            words.push(error.to_string());
-        }
-        cause = error.source();
-    }
-    words.join(": ")
 }
 
 impl fmt::Display for Target {

@@ -325,7 +325,7 @@ async fn a_dry_run_gives_the_release_that_a_record_is_made_of() {
             kubeconfig: Some(&kubeconfig),
             context: None,
         };
-        let answer = dry_run(&scene.helm(&helm).await, &scene.cache(&helm), &asked).await.unwrap();
+        let answer = dry_run(&scene.helm(&helm).await, &asked).await.unwrap();
         // Live there is no definition of things yet.
         let live = manifest.replace("thing: \"true\"", "thing: \"false\"");
         assert_eq!(normalised_digest(answer.manifest.expose_secret()), normalised_digest(&live));

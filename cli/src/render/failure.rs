@@ -68,8 +68,8 @@ fn block(causes: &[String], advice: Option<&str>) -> String {
     let mut said = "";
     for cause in causes {
         // Some causes begin with all that was said before them.
-        let rest = cause.strip_prefix(said).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(cause);
-        paragraph(&mut text, &head, &without_numbers(rest));
+        let new = cause.strip_prefix(said).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(cause);
+        paragraph(&mut text, &head, &without_numbers(new));
         (head, said) = ("  caused by: ".to_owned(), cause);
     }
     text + &advice.map(hint).unwrap_or_default()

@@ -10,12 +10,18 @@ use crate::render::clean::{clean, defused};
 /// The longest line of a file that is shown whole; of a longer one, what is around the place.
 const WIDTH: usize = 100;
 
+/// How many mistakes are shown at once.
+const MOST: usize = 20;
+
 /// How many characters are said about one place.
 const MOST_WORDS: usize = 300;
 
-/// All mistakes, one block for each.
+/// The mistakes, one block for each.
 pub(crate) fn text(sources: &Sources, mistakes: &Mistakes) -> String {
-    let blocks: Vec<String> = mistakes.0.iter().map(|mistake| one(sources, mistake)).collect();
+    let mut blocks: Vec<String> = mistakes.0.iter().take(MOST).map(|mistake| one(sources, mistake)).collect();
+    if mistakes.0.len() > MOST {
+        blocks.push(format!("… and {} more mistakes\n", mistakes.0.len() - MOST));
+    }
     blocks.join("\n")
 }
 
@@ -186,9 +192,15 @@ error: contradiction
 
     #[test]
     fn a_secret_that_stands_in_the_file_is_not_shown() {
-        let mistake = Mistake::new(0..5, "a token").beside(15..16, "and this").hiding([9..13, 19..22]);
+        let mistake = Mistake::new(0..5, "a token").beside(16..17, "and this").hiding([9..13, 21..24]);
         let text = shown(&[("a.toml", "token = 'söß'\nk = 'key'\n")], vec![mistake]);
-        assert!(text.contains("1 | token = '****'\n") && !text.contains("key"), "{text}");
+        assert!(text.contains("1 | token = '*****'\n") && !text.contains("key"), "{text}");
+    }
+
+    #[test]
+    fn more_mistakes_than_anyone_reads_are_counted() {
+        let text = shown(&[("a.toml", "a = 1")], vec![Mistake::new(0..1, "wrong"); MOST + 2]);
+        assert!(text.matches("error: wrong").count() == MOST && text.ends_with("\n… and 2 more mistakes\n"), "{text}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use anstyle::{AnsiColor, Color, Effects, Style};
 use cfrt_engine::change::Action;
 use cfrt_engine::driver::Observation;
 use cfrt_engine::plan::Step;
-use cfrt_engine::resource::{Part, ResourceId};
+use cfrt_engine::resource::{Part, ResourceId, Trigger};
 
 use crate::render::clean::clean;
 
@@ -37,6 +37,8 @@ pub(crate) enum Mark {
     Migrate,
     /// It is made.
     Create,
+    /// It runs because something else happens: a hook.
+    Run,
     /// It can't be looked at before something else is there.
     Hidden,
     /// Some of its fields are written.
@@ -51,8 +53,9 @@ pub(crate) enum Mark {
 
 impl Mark {
     /// All of them, in the order in which they are counted.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Create,
+        Self::Run,
         Self::Update,
         Self::Replace,
         Self::Delete,
@@ -65,6 +68,7 @@ impl Mark {
     /// What a step is shown as.
     pub(crate) fn of(step: &Step) -> Self {
         match step.change.action {
+            Action::Create if matches!(step.resource.trigger, Trigger::With(_)) => Self::Run,
             Action::Create if hidden_behind(step).is_some() => Self::Hidden,
             Action::Create => Self::Create,
             Action::Keep => Self::Keep,
@@ -82,6 +86,7 @@ impl Mark {
             Self::Keep => '=',
             Self::Migrate => '>',
             Self::Create => '+',
+            Self::Run => '*',
             Self::Hidden => '?',
             Self::Update => '~',
             Self::Replace => '±',
@@ -102,6 +107,8 @@ impl Mark {
             Self::Keep => "as they should be",
             Self::Migrate => "to migrate",
             Self::Create => "to create",
+            Self::Run if count == 1 => "hook to run",
+            Self::Run => "hooks to run",
             Self::Hidden => "known later",
             Self::Update => "to update",
             Self::Replace => "to replace",
@@ -114,7 +121,7 @@ impl Mark {
     fn style(self) -> Style {
         match self {
             Self::Keep => DIM,
-            Self::Create => ADDED,
+            Self::Create | Self::Run => ADDED,
             Self::Migrate | Self::Update | Self::Hidden => CHANGED,
             Self::Replace | Self::Delete | Self::Refuse => REMOVED,
         }

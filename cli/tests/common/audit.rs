@@ -1,7 +1,9 @@
 //! What the API server says that was asked of it.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -11,7 +13,10 @@ use super::tools;
 
 /// A place in the audit log.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Mark(u64);
+pub(crate) struct Mark {
+    file: u64,
+    end: u64,
+}
 
 /// One request, as the audit log has it.
 #[derive(Debug, Clone)]
@@ -19,11 +24,21 @@ pub(crate) struct Event(pub(crate) Value);
 
 /// The present end of the log.
 pub(crate) fn mark() -> Mark {
-    Mark(std::fs::metadata(tools::audit_log()).expect("there is an audit log").len())
+    let log = about(&tools::audit_log());
+    Mark { file: log.ino(), end: log.len() }
+}
+
+fn about(path: &Path) -> Metadata {
+    fs::metadata(path).expect("there is an audit log")
 }
 
 /// What `cfrt` has asked for since a mark that belongs to a scenario, in the order in which it was answered.
 pub(crate) fn since(mark: Mark, scenario: &Scenario) -> Vec<Event> {
+    everything_since(mark, scenario).into_iter().filter(|event| event.is_ours() && scenario.owns(event)).collect()
+}
+
+/// What anyone has asked for since a mark.
+pub(crate) fn everything_since(mark: Mark, scenario: &Scenario) -> Vec<Event> {
     let marker = scenario.unique("marker");
     let path = format!("/api/v1/namespaces/{}/configmaps/{marker}", scenario.namespace);
     until("the audit log is up to date", || {
@@ -32,9 +47,6 @@ pub(crate) fn since(mark: Mark, scenario: &Scenario) -> Vec<Event> {
         let events = read(mark);
         events.iter().any(|event| event.uri().contains(&marker)).then_some(events)
     })
-    .into_iter()
-    .filter(|event| event.is_ours() && scenario.owns(event))
-    .collect()
 }
 
 /// Those that write.
@@ -43,12 +55,36 @@ pub(crate) fn mutating(events: &[Event]) -> Vec<&Event> {
 }
 
 fn read(mark: Mark) -> Vec<Event> {
-    let mut log = File::open(tools::audit_log()).expect("the audit log can be read");
-    let _place = log.seek(SeekFrom::Start(mark.0)).expect("the audit log can be read");
+    let current = tools::audit_log();
     let mut text = Vec::new();
-    let _size = log.read_to_end(&mut text).expect("the audit log can be read");
+    // The server begins a new file when one is large, and renames the old one.
+    match earlier(&current, mark) {
+        Some(renamed) => {
+            append(&renamed, mark.end, &mut text);
+            append(&current, 0, &mut text);
+        }
+        None => append(&current, mark.end, &mut text),
+    }
     // A last line without its end is still being written, and no event yet.
     text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).map(Event).collect()
+}
+
+/// The file of a mark, where that is no longer the present one.
+fn earlier(current: &Path, mark: Mark) -> Option<PathBuf> {
+    if about(current).ino() == mark.file {
+        return None;
+    }
+    let beside = fs::read_dir(current.parent()?).ok()?;
+    beside
+        .filter_map(Result::ok)
+        .find(|file| file.metadata().is_ok_and(|file| file.ino() == mark.file))
+        .map(|file| file.path())
+}
+
+fn append(path: &Path, start: u64, text: &mut Vec<u8>) {
+    let mut log = File::open(path).expect("the audit log can be read");
+    let _place = log.seek(SeekFrom::Start(start)).expect("the audit log can be read");
+    let _size = log.read_to_end(text).expect("the audit log can be read");
 }
 
 impl Event {

@@ -26,7 +26,7 @@ pub(crate) struct Judged {
 #[track_caller]
 pub(crate) fn apply(scenario: &Scenario) -> Judged {
     let before_plan = audit::mark();
-    let plan = scenario.plan();
+    let plan = scenario.plan_at_all();
     let read = audit::since(before_plan, scenario);
     assert!(audit::mutating(&read).is_empty(), "a plan writes: {:#?}", told(&audit::mutating(&read)));
     let before = objects(scenario, &plan);
@@ -46,7 +46,7 @@ impl Judged {
     /// Itself, having ended well.
     #[track_caller]
     pub(crate) fn done(self) -> Self {
-        assert_eq!(self.ran.code, 0, "{}", self.ran);
+        assert_eq!(self.ran.code, 0, "{}\nrefused: {:#?}", self.ran, self.plan.refused());
         self
     }
 
@@ -93,7 +93,7 @@ impl Judged {
         {
             let (Some(before), Some(after)) = (before.get(&step.address), after.get(&step.address)) else { continue };
             let named = |place: &&String| {
-                step.fields.iter().any(|field| place.starts_with(&field.path) || field.path.starts_with(place.as_str()))
+                step.fields.iter().any(|field| lies_in(place, &field.path) || lies_in(&field.path, place))
             };
             let moved = moved(before, after);
             let unnamed: Vec<&String> = moved.iter().filter(|place| !named(place)).collect();
@@ -115,6 +115,11 @@ fn announces(step: &Step, event: &Event) -> bool {
     fits && event.is_about(&step.address)
 }
 
+/// Whether a field is another one, or lies below it; `data.ab` doesn't lie in `data.a`.
+fn lies_in(field: &str, place: &str) -> bool {
+    field.strip_prefix(place).is_some_and(|below| below.is_empty() || below.starts_with(['.', '[']))
+}
+
 /// Objects by their address.
 type Objects = BTreeMap<String, Value>;
 
@@ -130,8 +135,12 @@ fn objects(scenario: &Scenario, plan: &Plan) -> Objects {
     kinds.sort_unstable();
     kinds.dedup();
     let asked: Vec<String> = kinds.into_iter().map(asked).collect();
-    let found = scenario.kubectl(&["get", &asked.join(","), "-o", "json"]);
-    let found: Value = serde_json::from_str(&found.stdout).unwrap_or_default();
+    if asked.is_empty() {
+        return Objects::new();
+    }
+    // A kind that kubectl doesn't know would leave all objects out, and every check of fields would pass.
+    let found = scenario.kubectl(&["get", &asked.join(","), "-o", "json"]).exits(0);
+    let found: Value = serde_json::from_str(&found.stdout).expect("kubectl answers with JSON");
     let items = found["items"].as_array().into_iter().flatten();
     items.map(|item| (address(item), item.clone())).collect()
 }

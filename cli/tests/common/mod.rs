@@ -8,4 +8,5 @@ pub(crate) mod plan;
 pub(crate) mod process;
 pub(crate) mod scenario;
 pub(crate) mod tools;
+pub(crate) mod words;
 pub(crate) mod world;

@@ -76,7 +76,9 @@ impl Step {
     /// `~ Deployment ns/name spec.replicas`, as short as it can be told; hooks with their event.
     pub(crate) fn told(&self) -> String {
         let event = self.part.as_ref().map(|part| format!(" ({part})")).unwrap_or_default();
-        let fields: String = self.fields.iter().map(|field| format!(" {}", field.path)).collect();
+        let mut fields: Vec<String> = self.fields.iter().map(|field| format!(" {}", field.path)).collect();
+        fields.sort();
+        let fields = fields.concat();
         format!("{} {}{event}{fields}", self.action, self.short())
     }
 }
@@ -85,6 +87,12 @@ impl Plan {
     /// The steps that write.
     pub(crate) fn writing(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.action != "keep" && step.action != "refuse")
+    }
+
+    /// What may not be carried out, and why.
+    pub(crate) fn refused(&self) -> Vec<String> {
+        let refused = self.steps.iter().filter(|step| step.action == "refuse");
+        refused.map(|step| format!("{}: {}", step.address, step.reason)).collect()
     }
 
     /// The steps that write, told shortly and without namespace, sorted, without the release's own.

@@ -19,7 +19,7 @@ static CLUSTER: Mutex<()> = Mutex::new(());
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// What every namespace of a scenario starts with.
-const PREFIX: &str = "scn-";
+pub(crate) const PREFIX: &str = "scn-";
 
 /// Values that the runtime chart needs besides the facts.
 pub(crate) const ACCOUNT: &str = "0123456789abcdef01234567";
@@ -66,6 +66,7 @@ impl Scenario {
         let cluster_wide = alone.is_some();
         let scenario = Self { namespace, release, renderer: Helm::Four, cluster_wide, chart, folder, _alone: alone };
         scenario.describe(version);
+        scenario.write_facts();
         scenario
     }
 
@@ -80,7 +81,7 @@ impl Scenario {
         let source = Value::from(chart.to_string_lossy());
         let text = format!(
             "schema = 1\n\n[runtime]\nname = \"runtime\"\nnamespace = \"{namespace}\"\nrelease = \"{release}\"\n\n\
-             {platform}[chart]\nsource = {source}\nversion = \"{version}\"\nvalues = [\"values.yaml\"]\n"
+             {platform}[chart]\nsource = {source}\nversion = \"{version}\"\nvalues = [\"facts.yaml\", \"values.yaml\"]\n"
         );
         self.write("desired.toml", &text);
     }
@@ -105,9 +106,55 @@ impl Scenario {
         fs::read_to_string(self.folder().join("desired.toml")).expect("it was written")
     }
 
-    /// Sets all values of the chart, as YAML; the scenario's own namespace stands for `NAMESPACE`.
+    /// Itself, with charts rendered by this helm.
+    #[must_use]
+    pub(crate) fn rendered_by(mut self, helm: Helm) -> Self {
+        self.renderer = helm;
+        self
+    }
+
+    /// Sets the values of the chart, as YAML, beside the facts; the scenario's own namespace stands for `NAMESPACE`.
     pub(crate) fn values(&self, yaml: &str) {
         self.write("values.yaml", &format!("{}\n", yaml.replace("NAMESPACE", &self.namespace)));
+    }
+
+    /// The facts in the chart's own keys, so that helm can be given the same values.
+    fn write_facts(&self) {
+        let platform = if self.cluster_wide {
+            format!(
+                ", codefresh: {{accountId: \"{ACCOUNT}\", \
+                 userToken: {{secretKeyRef: {{name: cfrt-platform-token, key: token}}}}}}"
+            )
+        } else {
+            String::new()
+        };
+        self.write("facts.yaml", &format!("global: {{runtime: {{name: runtime}}{platform}}}\n"));
+    }
+
+    /// Runs `helm upgrade --install` with the same chart and values.
+    pub(crate) fn helm_upgrade(&self, helm: Helm, more: &[&str]) -> Ran {
+        let chart = self.chart.to_string_lossy();
+        let fixed = [
+            "upgrade",
+            "--install",
+            "--create-namespace",
+            "--values",
+            "facts.yaml",
+            "--values",
+            "values.yaml",
+            &self.release,
+            &chart,
+        ];
+        self.helm(helm, &[&fixed[..], more].concat())
+    }
+
+    /// The revisions that there are records of, with their status, oldest first: `["1 superseded", "2 deployed"]`.
+    pub(crate) fn revisions(&self) -> Vec<String> {
+        let label = |record: &Value, name: &str| record["metadata"]["labels"][name].as_str().unwrap_or("?").to_owned();
+        let ours = |record: &Value| label(record, "owner") == "helm" && label(record, "name") == self.release;
+        let mut records: Vec<Value> = self.list("secrets").into_iter().filter(ours).collect();
+        records.sort_by_key(|record| label(record, "version").parse::<u64>().unwrap_or(0));
+        records.iter().map(|record| format!("{} {}", label(record, "version"), label(record, "status"))).collect()
     }
 
     /// `cfrt` with its surroundings, which can be added to.
@@ -126,10 +173,20 @@ impl Scenario {
         self.program(arguments).run()
     }
 
-    /// The plan, having exit code 0.
+    /// The plan, which may be carried out.
     #[track_caller]
     pub(crate) fn plan(&self) -> Plan {
-        parsed(&self.cfrt(&["plan", "desired.toml", "--output", "json"]).exits(0))
+        let plan = self.plan_at_all();
+        assert!(plan.refused().is_empty(), "{:#?}", plan.refused());
+        plan
+    }
+
+    /// The plan, which may refuse some of what is wanted.
+    #[track_caller]
+    pub(crate) fn plan_at_all(&self) -> Plan {
+        let ran = self.cfrt(&["plan", "desired.toml", "--output", "json"]);
+        assert!([0, 5].contains(&ran.code), "{ran}");
+        parsed(&ran)
     }
 
     /// What an apply says of each step, with its exit code. Use [`super::judge::apply`] where nothing speaks against it.
@@ -146,15 +203,14 @@ impl Scenario {
 
     /// Runs kubectl in the scenario's namespace.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> Ran {
-        self.kubectl_of(arguments)
+        self.kubectl_anywhere(&[&["--namespace", &self.namespace], arguments].concat())
     }
 
-    /// The same for arguments that were put together.
-    pub(crate) fn kubectl_of(&self, arguments: &[&str]) -> Ran {
+    /// Runs kubectl where the arguments say.
+    pub(crate) fn kubectl_anywhere(&self, arguments: &[&str]) -> Ran {
         Program::new(tools::kubectl(), self.folder())
             .variable("KUBECONFIG", tools::kubeconfig())
             .variable("HOME", self.folder())
-            .arguments(["--namespace", &self.namespace])
             .arguments(arguments)
             .run()
     }
@@ -200,13 +256,13 @@ impl Scenario {
         format!("{word}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Whether a request is about an object of this scenario, or of the whole cluster while it has that to itself.
+    /// Whether a request is about an object of this scenario, or of no one's while it has the cluster to itself.
     pub(crate) fn owns(&self, event: &Event) -> bool {
         let (namespace, name) = (event.namespace(), event.name());
         if namespace == self.namespace || name.contains(&self.namespace) {
             return true;
         }
-        self.cluster_wide && namespace.is_empty() && !name.contains(PREFIX)
+        self.cluster_wide && !namespace.starts_with(PREFIX) && !name.contains(PREFIX)
     }
 }
 

@@ -3,4 +3,15 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod broken_hooks;
+mod definitions;
+mod drift;
+mod generated;
+mod helm_after;
+mod helm_before;
+mod history;
+mod hooks;
 mod install;
+mod order;
+mod runtime;
+mod values;

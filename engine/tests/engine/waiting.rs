@@ -52,6 +52,22 @@ async fn what_is_said_in_turn_counts_as_progress_each_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_and_goes_is_no_progress() {
+    let mut scene = Scene::of("a");
+    let (tell, told) = watch::channel("0 of 1");
+    scene.behave("a", |how| how.told = Some(told));
+    let talk = async {
+        for lacking in ["1 of 1, not for long", "0 of 1"].into_iter().cycle().take(100) {
+            tokio::time::sleep(scene.options.patience / 3).await;
+            tell.send_replace(lacking);
+        }
+        std::future::pending::<()>().await;
+    };
+    let ran = scene.apply_until(talk).await;
+    assert!(ran.endings()[0].starts_with("failed a: waiting for node a: no progress for 60 s"), "{:?}", ran.endings());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_that_falls_silent_ends_patience() {
     let mut scene = Scene::of("a");
     let (tell, told) = watch::channel("no node");

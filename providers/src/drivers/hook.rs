@@ -1,16 +1,23 @@
 //! The driver of Helm hooks: run with a revision of their release, followed to their end, removed as their policy says.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use cfrt_engine::change::{Action, Change};
-use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Ending, Evidence, Observation, Settled, Wanted};
+use cfrt_engine::driver::{
+    Applied, Driver, DriverError, Effect, Ending, Evidence, Fault, Observation, Settled, Wanted,
+};
 use cfrt_engine::plan::Step;
 use cfrt_engine::resource::{Address, Resource};
 use cfrt_engine::task::{Answer, Question};
 use futures::stream::{self, BoxStream, StreamExt as _};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::json;
 
 use super::object::HELM;
 use crate::helm::hook::DeletePolicy;
+use crate::helm::record::HookRun;
 use crate::kube::gvk::Gvk;
 use crate::kube::look::key;
 use crate::kube::settle::hook_settled;
@@ -52,6 +59,44 @@ impl Earlier {
     }
 }
 
+impl Hook {
+    /// Whether what is left of an earlier run is deleted before the hook runs.
+    ///
+    /// What has run can't run again: it goes even where the policy doesn't ask for it.
+    pub fn makes_room(resource: &Resource) -> bool {
+        let asks = settings(resource).is_some_and(|hook| hook.policies.contains(&DeletePolicy::BeforeHookCreation));
+        asks || runs(resource)
+    }
+
+    /// The hooks that are deleted once one has ended, the latest first.
+    ///
+    /// A definition that came by a hook would take all its resources along, so it stays; Helm never deletes one either.
+    pub fn leaving(resource: &Resource, ending: &Ending) -> Vec<Address> {
+        let Some(hook) = settings(resource) else { return Vec::new() };
+        let mut leaving = to_delete(&resource.id.address, &hook, ending);
+        leaving.retain(|address| !Gvk::of_address(address).is_crd());
+        leaving
+    }
+}
+
+/// How the hooks of this run of cfrt went, for the record of their release.
+#[derive(Debug, Default)]
+pub struct HookRuns(Mutex<Vec<HookRun>>);
+
+impl HookRuns {
+    fn note(&self, hook: &Address, applied: &Applied, ending: &Ending) {
+        let Some(started) = applied.memo["started"].as_str().and_then(|at| at.parse().ok()) else { return };
+        let Address { kind, name, .. } = hook.short();
+        let run = HookRun { kind, name, started, completed: Timestamp::now(), succeeded: *ending == Ending::Settled };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(run);
+    }
+
+    /// What was noted so far, in the order in which the hooks ended.
+    pub fn noted(&self) -> Vec<HookRun> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 fn settings(resource: &Resource) -> Option<Settings> {
     Settings::deserialize(&resource.settings).ok()
 }
@@ -73,25 +118,22 @@ impl Driver<World> for Hook {
     }
 
     fn diff(&self, resource: &Resource, _seen: &Observation) -> Change {
-        let when = settings(resource).map(|hook| format!("{} hook, weight {}", hook.event, hook.weight));
+        let when = settings(resource).map(|hook| format!("hook, weight {}", hook.weight));
         Change::of(Action::Create).because(when.unwrap_or_default())
     }
 
     fn apply<'a>(&'a self, world: &'a World, step: &'a Step) -> Effect<'a, Applied> {
         Box::pin(async move {
-            let resource = &step.resource;
+            let (resource, started) = (&step.resource, Timestamp::now());
             let target = Target::new(world, resource, HELM)?;
-            let before =
-                settings(resource).is_some_and(|hook| hook.policies.contains(&DeletePolicy::BeforeHookCreation));
-            // What has run can't run again: what is left of an earlier run goes even where the policy doesn't ask for it.
-            if before || runs(resource) {
+            if Self::makes_room(resource) {
                 target.delete(None).await?;
                 gone(world, resource, &target).await?;
             }
             if let Some(document) = resource.want.document() {
                 drop(target.create(document).await?);
             }
-            Ok(Applied { wrote: true, memo: Value::Null })
+            Ok(Applied { wrote: true, memo: json!({ "started": started.to_string() }) })
         })
     }
 
@@ -109,10 +151,10 @@ impl Driver<World> for Hook {
         hook_settled(seen.live.as_deref())
     }
 
-    fn close<'a>(&'a self, world: &'a World, step: &'a Step, _applied: &'a Applied, ending: Ending) -> Effect<'a, ()> {
+    fn close<'a>(&'a self, world: &'a World, step: &'a Step, applied: &'a Applied, ending: Ending) -> Effect<'a, ()> {
         Box::pin(async move {
-            let Some(hook) = settings(&step.resource) else { return Ok(()) };
-            for address in to_delete(&step.resource.id.address, &hook, &ending) {
+            world.hook_runs.note(&step.resource.id.address, applied, &ending);
+            for address in Self::leaving(&step.resource, &ending) {
                 delete(world, &step.resource, address).await?;
             }
             Ok(())
@@ -143,22 +185,32 @@ fn runs(resource: &Resource) -> bool {
     matches!((gvk.group.as_str(), gvk.kind.as_str()), ("batch", "Job") | ("", "Pod"))
 }
 
-/// Waits until nothing is left: a creation would otherwise meet what is still going. Patience ends it from outside.
+/// How long what is left of an earlier run may take to go; something holds it then, as a finalizer does.
+const LEAVING: Duration = Duration::from_secs(120);
+
+/// Waits until nothing is left: a creation would otherwise meet what is still going.
 async fn gone(world: &World, resource: &Resource, target: &Target<'_>) -> Result<(), DriverError> {
     let mut seen = world.watches.follow(&world.kube, target.kind(), key(resource));
-    while let Some(live) = seen.next().await {
-        if live.is_none() {
-            break;
+    let left = async {
+        let mut left = None;
+        while let Some(live) = seen.next().await {
+            left = live;
+            if left.is_none() {
+                break;
+            }
         }
-    }
-    Ok(())
+        left
+    };
+    let held = match tokio::time::timeout(LEAVING, left).await {
+        Ok(None) => return Ok(()),
+        Ok(Some(_)) => "it is still there".to_owned(),
+        Err(_) => format!("it is still there after {} s; does a finalizer hold it?", LEAVING.as_secs()),
+    };
+    Err(DriverError::new(format!("removing what is left of {}", resource.id.address.short()), held)
+        .fault(Fault::TimedOut))
 }
 
 async fn delete(world: &World, like: &Resource, address: Address) -> Result<(), DriverError> {
-    // A definition that came by a hook would take all its resources along; Helm never deletes one either.
-    if Gvk::of_address(&address).is_crd() {
-        return Ok(());
-    }
     let mut hook = like.clone();
     hook.id.address = address;
     Target::new(world, &hook, HELM)?.delete(None).await

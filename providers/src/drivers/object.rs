@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cfrt_engine::change::{Action, Change};
+use cfrt_engine::change::{Action, Change, FieldChange};
 use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Evidence, Observation, Predicted, Settled, Wanted};
 use cfrt_engine::plan::Step;
 use cfrt_engine::resource::{Document, Resource, Want};
@@ -14,6 +14,7 @@ use crate::kube::compare::compare;
 use crate::kube::difference::difference;
 use crate::kube::gvk::Gvk;
 use crate::kube::look::{key, look};
+use crate::kube::path::lies_in;
 use crate::kube::settle::settled;
 use crate::kube::write::Target;
 use crate::world::World;
@@ -30,7 +31,17 @@ pub struct Object;
 impl Object {
     /// The settings of a resource whose fields are written under a manager's name.
     pub fn settings(manager: &str) -> Value {
-        json!({ "manager": manager })
+        Self::settings_after(manager, &[])
+    }
+
+    /// The same where an earlier document of the manager's named fields that this one doesn't.
+    pub fn settings_after(manager: &str, dropped: &[String]) -> Value {
+        json!({ "manager": manager, "dropped": dropped })
+    }
+
+    /// The settings of an object that a release no longer has.
+    pub fn settings_of_removed(release: &str, namespace: &str) -> Value {
+        json!({ "manager": HELM, "release": [release, namespace] })
     }
 }
 
@@ -56,7 +67,7 @@ impl Driver<World> for Object {
 
     fn diff(&self, resource: &Resource, seen: &Observation) -> Change {
         match (&resource.want, seen) {
-            (Want::Absent, Observation::Present { live, .. }) => removal(live),
+            (Want::Absent, Observation::Present { live, .. }) => removal(resource, live),
             (Want::Absent, Observation::Absent | Observation::Hidden { .. }) => Change::of(Action::Keep),
             (_, Observation::Absent) => Change::of(Action::Create),
             (_, Observation::Hidden { behind }) => {
@@ -64,7 +75,7 @@ impl Driver<World> for Object {
             }
             (Want::Present(document) | Want::Existing(document), Observation::Present { live, predicted, .. }) => {
                 obstacle(document, live, manager(resource))
-                    .unwrap_or_else(|| compared(document, live, predicted.as_ref(), manager(resource)))
+                    .unwrap_or_else(|| compared(resource, document, live, predicted.as_ref()))
             }
         }
     }
@@ -116,7 +127,13 @@ fn settles_at_once(resource: &Resource) -> bool {
     resource.want.document().is_some() && !slow
 }
 
-fn removal(live: &Value) -> Change {
+fn removal(resource: &Resource, live: &Value) -> Change {
+    if let Some((release, namespace)) = owner(live)
+        && resource.settings["release"] != json!([release, namespace])
+    {
+        let reason = format!("no longer in the chart, and by now it belongs to release {namespace}/{release}");
+        return Change::of(Action::Keep).because(reason);
+    }
     if live.pointer("/metadata/annotations/helm.sh~1resource-policy").is_some_and(|policy| policy == "keep") {
         return Change::of(Action::Keep).because("no longer in the chart, kept by its resource policy");
     }
@@ -142,12 +159,6 @@ fn obstacle(document: &Document, live: &Value, manager: &str) -> Option<Change> 
     if manager != HELM {
         return None;
     }
-    let owner = |object: &Value| {
-        let annotation = |name: &str| {
-            object["metadata"]["annotations"][format!("meta.helm.sh/release-{name}")].as_str().map(str::to_owned)
-        };
-        annotation("name").zip(annotation("namespace"))
-    };
     let managers = live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
     let known_to_helm = managers.into_iter().any(|entry| entry["manager"] == HELM);
     match (owner(&document.body), owner(live)) {
@@ -160,8 +171,16 @@ fn obstacle(document: &Document, live: &Value, manager: &str) -> Option<Change> 
     }
 }
 
-fn compared(document: &Document, live: &Value, predicted: Option<&Predicted>, manager: &str) -> Change {
-    let compared = compare(document, live, manager);
+/// The name and namespace of the release that an object says it belongs to.
+fn owner(object: &Value) -> Option<(String, String)> {
+    let annotation = |name: &str| {
+        object["metadata"]["annotations"][format!("meta.helm.sh/release-{name}")].as_str().map(str::to_owned)
+    };
+    annotation("name").zip(annotation("namespace"))
+}
+
+fn compared(resource: &Resource, document: &Document, live: &Value, predicted: Option<&Predicted>) -> Change {
+    let compared = compare(document, live, manager(resource));
     let fields = match predicted {
         Some(Predicted::Refused(why)) => {
             return Change {
@@ -170,12 +189,27 @@ fn compared(document: &Document, live: &Value, predicted: Option<&Predicted>, ma
             };
         }
         Some(Predicted::Live(predicted)) => difference(live, predicted),
+        // Ownership that is yet to be migrated doesn't say what an earlier document named.
+        None if compared.migrate => with_dropped(compared.fields, resource, document, live),
         None => compared.fields,
     };
     match (compared.migrate, fields.is_empty()) {
         (true, true) => Change::of(Action::Migrate).because("its fields move to server-side apply"),
         (_, _) => Change::of_fields(fields),
     }
+}
+
+/// Adds the fields that are still there although the document no longer names them.
+fn with_dropped(fields: Vec<FieldChange>, resource: &Resource, document: &Document, live: &Value) -> Vec<FieldChange> {
+    let named: Vec<&str> =
+        resource.settings["dropped"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if named.is_empty() {
+        return fields;
+    }
+    let mut dropped = difference(live, &document.body);
+    let told = |path: &str| fields.iter().any(|field| lies_in(path, &field.path));
+    dropped.retain(|field| field.after.is_none() && named.contains(&field.path.as_str()) && !told(&field.path));
+    [fields, dropped].concat()
 }
 
 /// What a deletion that has begun still waits for.

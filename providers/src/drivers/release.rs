@@ -21,6 +21,7 @@ use crate::helm::rendering::{Hook, Rendering};
 use crate::world::World;
 
 pub mod charts;
+mod dropped;
 pub mod history;
 pub mod survey;
 
@@ -47,12 +48,47 @@ pub struct Settings {
     pub next: Next,
 }
 
-fn settings(resource: &Resource) -> Result<Settings, DriverError> {
-    Settings::deserialize(&resource.settings)
-        .map_err(|error| DriverError::new(format!("preparing {}", resource.id.address.short()), error))
-}
-
 impl Settings {
+    /// The settings of a release's resource.
+    ///
+    /// # Errors
+    ///
+    /// A resource of another sort.
+    pub fn of(resource: &Resource) -> Result<Self, DriverError> {
+        Self::deserialize(&resource.settings)
+            .map_err(|error| DriverError::new(format!("preparing {}", resource.id.address.short()), error))
+    }
+
+    /// Makes sure that no one else may still be at work on the release.
+    ///
+    /// # Errors
+    ///
+    /// A pending revision that isn't old enough to count as given up.
+    pub fn check_idle(&self) -> Result<(), DriverError> {
+        let Some(seconds) = self.next.busy else { return Ok(()) };
+        let ReleaseName { namespace, name } = self.release();
+        let doing = format!("opening a revision of release {namespace}/{name}");
+        let cause = "another installation, upgrade or rollback of it is in progress, or was broken off";
+        let hint = format!(
+            "wait until it is done; if no one is at work, it counts as given up in {seconds} s, or at once by `helm rollback` \
+             (by `helm uninstall` where there is no revision to go back to)"
+        );
+        Err(DriverError::new(doing, cause).fault(Fault::Locked).hint(hint))
+    }
+
+    /// What the record says of the revision once it has ended.
+    pub fn conclusion(&self, ending: Ending) -> (Status, String) {
+        let verb = if self.next.install { "Install" } else { "Upgrade" };
+        match ending {
+            Ending::Settled => (Status::Deployed, format!("{verb} complete")),
+            Ending::Failed(why) => {
+                let verb = if self.next.install { "Release" } else { "Upgrade" };
+                (Status::Failed, format!("{verb} \"{}\" failed: {why}", self.question.release))
+            }
+            Ending::Stopped => (Status::Failed, format!("{verb} stopped before it was complete")),
+        }
+    }
+
     fn release(&self) -> ReleaseName {
         ReleaseName { namespace: self.question.namespace.clone(), name: self.question.release.clone() }
     }
@@ -77,7 +113,7 @@ impl Driver<World> for Release {
     }
 
     fn diff(&self, resource: &Resource, _seen: &Observation) -> Change {
-        let Ok(Settings { next, .. }) = settings(resource) else { return Change::of(Action::Keep) };
+        let Ok(Settings { next, .. }) = Settings::of(resource) else { return Change::of(Action::Keep) };
         match next.because {
             None => Change::of(Action::Keep).because(format!("revision {}", next.revision)),
             Some(why) => {
@@ -90,8 +126,11 @@ impl Driver<World> for Release {
     /// Opens the revision: from here on helm sees it as pending, and no one else can open it too.
     fn apply<'a>(&'a self, world: &'a World, step: &'a Step) -> Effect<'a, Applied> {
         Box::pin(async move {
-            let settings = settings(&step.resource)?;
-            check_idle(&settings)?;
+            let settings = Settings::of(&step.resource)?;
+            settings.check_idle()?;
+            if let Some(revision) = settings.next.abandoned {
+                history::abandon(&world.kube, &settings.release(), revision).await?;
+            }
             let record = opening(world, &settings).await?;
             let secret = history::open(&world.kube, &settings.release(), &record).await?;
             Ok(Applied { wrote: true, memo: json!({ "secret": secret }) })
@@ -100,31 +139,13 @@ impl Driver<World> for Release {
 
     fn close<'a>(&'a self, world: &'a World, step: &'a Step, applied: &'a Applied, ending: Ending) -> Effect<'a, ()> {
         Box::pin(async move {
-            let settings = settings(&step.resource)?;
-            let verb = if settings.next.install { "Install" } else { "Upgrade" };
-            let (status, description) = match ending {
-                Ending::Settled => (Status::Deployed, format!("{verb} complete")),
-                Ending::Failed(why) => {
-                    let verb = if settings.next.install { "Release" } else { "Upgrade" };
-                    (Status::Failed, format!("{verb} \"{}\" failed: {why}", settings.question.release))
-                }
-                Ending::Stopped => (Status::Failed, format!("{verb} stopped before it was complete")),
-            };
+            let settings = Settings::of(&step.resource)?;
+            let (status, description) = settings.conclusion(ending);
             let secret = applied.memo["secret"].as_str().unwrap_or_default();
-            history::close(&world.kube, &settings.release(), secret, status, &description).await
+            let end = |record| record::ran(record::finished(record, status, &description), &world.hook_runs.noted());
+            history::close(&world.kube, &settings.release(), secret, status, end).await
         })
     }
-}
-
-fn check_idle(settings: &Settings) -> Result<(), DriverError> {
-    let Some(seconds) = settings.next.busy else { return Ok(()) };
-    let ReleaseName { namespace, name } = settings.release();
-    let doing = format!("opening a revision of release {namespace}/{name}");
-    let cause = "another installation, upgrade or rollback of it is in progress, or was broken off";
-    let hint = format!(
-        "wait until it is done; if no one is at work, it counts as given up in {seconds} s, or at once by helm rollback"
-    );
-    Err(DriverError::new(doing, cause).fault(Fault::Locked).hint(hint))
 }
 
 /// The pending record. The chart, its values and notes come from helm's own dry run of the untouched chart; manifest and
@@ -142,7 +163,7 @@ async fn opening(world: &World, settings: &Settings) -> Result<Value, DriverErro
     };
     let helm = world.charts.helm().await?;
     let planned = planned(world, settings, &chart, &values);
-    let (planned, helms) = futures::join!(planned, dry_run(helm, world.charts.folder(), &dry_run_of));
+    let (planned, helms) = futures::join!(planned, dry_run(helm, &dry_run_of));
     let planned = planned?;
     let helms =
         helms.map_err(|error| DriverError::new(format!("asking helm about chart {}", question.source), error))?;

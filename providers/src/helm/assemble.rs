@@ -16,7 +16,7 @@ use crate::vault::{Mask, Vault, put_string_data_into_data};
 ///
 /// Every Secret is sealed before any other document is masked, so that no order of templates lets a value through.
 /// `names` are the release's, which are shown everywhere.
-pub(crate) fn assemble(
+pub fn assemble(
     vault: &Vault,
     chart: &Chart,
     names: &[String],
@@ -26,7 +26,7 @@ pub(crate) fn assemble(
     let mut sealing = Sealing { vault, second: second.map(second_of), turns: Turns::default() };
     let objects: Vec<Draft> =
         first.objects.into_iter().map(|Parsed { source, value }| sealing.draft(source, value)).collect();
-    let texts = texts_digest(&first.text, first.hooks.iter().map(|hook| (&hook.facts, hook.text.as_str())));
+    let texts = texts_digest(vault, &first.text, first.hooks.iter().map(|hook| (&hook.facts, hook.text.as_str())));
     let mut facts = Vec::new();
     let mut hooks = Vec::new();
     for ParsedHook { facts: hook, value, text } in first.hooks {

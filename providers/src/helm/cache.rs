@@ -17,7 +17,7 @@ use crate::private;
 use crate::vault::Vault;
 
 /// Changes with the form of the file, and with whatever else makes older files wrong.
-pub(crate) const FORMAT: &str = "cfrt.rendering/2";
+pub(crate) const FORMAT: &str = "cfrt.rendering/3";
 
 const RENDERINGS: &str = "renderings";
 const KEPT: usize = 64;

@@ -22,6 +22,7 @@ pub(crate) use files::apis_of;
 pub use metadata::Metadata;
 
 const PULLED: &str = "pulled";
+const KNOWN: &str = "a path, or an address that begins with oci:// or https://";
 const KEPT_PULLED: usize = 16;
 
 /// Why a chart can't be used.
@@ -34,6 +35,8 @@ pub enum ChartError {
         given: String,
         /// What is wrong with it.
         problem: &'static str,
+        /// Whether it must not be shown.
+        has_password: bool,
     },
     /// The chart can't be read.
     #[error("reading chart {}", path.display())]
@@ -128,16 +131,32 @@ impl ChartSource {
     /// # Errors
     /// A form that is not known, or a repository without a name.
     pub fn parse(source: &str, name: Option<&str>, base: &Path) -> Result<Self, ChartError> {
-        let wrong = |problem| ChartError::Source { given: source.to_owned(), problem };
+        let authority = source.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+        let has_password = authority.contains('@');
+        let wrong = |problem| {
+            let given = if has_password { "with a password in it".to_owned() } else { source.to_owned() };
+            ChartError::Source { given, problem, has_password }
+        };
         if source.is_empty() {
             return Err(wrong("it is empty"));
         }
-        let Some((scheme, _)) = source.split_once("://") else { return Ok(Self::Local(base.join(source))) };
+        let Some((scheme, _)) = source.split_once("://") else {
+            let is_address =
+                source.split_once(":/").is_some_and(|(scheme, _)| scheme.len() > 1 && !scheme.contains('/'));
+            return if is_address { Err(wrong(KNOWN)) } else { Ok(Self::Local(base.join(source))) };
+        };
         match (scheme, name) {
+            ("oci" | "https" | "http", _) if authority.is_empty() => Err(wrong("it names no host")),
+            ("oci" | "https" | "http", _) if has_password => {
+                Err(wrong("a password doesn't belong into an address; `helm registry login` keeps it"))
+            }
+            ("oci", _) if source.rsplit('/').next().is_some_and(|last| last.contains([':', '@'])) => {
+                Err(wrong("the version stands in `version`, and not in the address"))
+            }
             ("oci", _) => Ok(Self::Registry(source.trim_end_matches('/').to_owned())),
             ("https" | "http", Some(name)) => Ok(Self::Repository { url: source.to_owned(), name: name.to_owned() }),
-            ("https" | "http", None) => Err(wrong("a repository holds many; say the chart's name too")),
-            (_, _) => Err(wrong("use a path, oci:// or https://")),
+            ("https" | "http", None) => Err(wrong("a repository holds many charts; add `name = \"…\"`")),
+            (_, _) => Err(wrong(KNOWN)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Helm: finding and running it, what its charts render to, and the records it keeps.
 
 mod archive;
-mod assemble;
+pub mod assemble;
 pub mod binary;
 mod cache;
 pub mod chart;
@@ -16,9 +16,6 @@ pub mod run;
 pub mod scan;
 pub mod values;
 mod yaml;
-
-use std::io;
-use std::path::PathBuf;
 
 pub use yaml::YamlFault;
 
@@ -51,13 +48,5 @@ pub enum HelmError {
     TooManyApis {
         /// How many.
         count: usize,
-    },
-    /// Helm's input can't be written.
-    #[error("writing helm's input to {}", folder.display())]
-    Input {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
     },
 }

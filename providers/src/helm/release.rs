@@ -1,7 +1,7 @@
 //! Asking helm what a release would be, chart and notes included, without writing anything.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use cfrt_engine::resource::Hole;
@@ -15,13 +15,10 @@ use super::chart::Chart;
 use super::generated::{Second, Turns};
 use super::manifest::Manifest;
 use super::record::RecordError;
-use super::render::write_values;
 use super::rendering::Rendering;
 use super::run::{Invocation, RunError};
-use crate::private;
 use crate::vault::Vault;
 
-const INPUTS: &str = "inputs";
 /// One read for each object, from a cluster that may be far away.
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -90,16 +87,11 @@ impl fmt::Debug for DryRun {
 ///
 /// # Errors
 /// Helm's own words, and an answer that is no release.
-pub async fn dry_run(helm: &Helm, folder: &Path, request: &DryRunRequest<'_>) -> Result<DryRun, HelmError> {
+pub async fn dry_run(helm: &Helm, request: &DryRunRequest<'_>) -> Result<DryRun, HelmError> {
     let DryRunRequest { chart, values, release, namespace, kubeconfig, context } = request;
-    let inputs: PathBuf = folder.join(INPUTS);
-    let failed = |source| HelmError::Input { folder: inputs.clone(), source };
-    private::folder(&inputs).map_err(failed)?;
-    let values = write_values(&inputs, values).map_err(failed)?;
     let doing = format!("asking helm for release {namespace}/{release}");
     let flags = ["upgrade", "--install", "--dry-run=server", "--output", "json", "--reset-values"];
-    let mut question =
-        Invocation::new(doing.clone(), &flags).flag("--namespace", namespace).flag("--values", values.path());
+    let mut question = Invocation::new(doing.clone(), &flags).flag("--namespace", namespace).values(values);
     question.limit = LIMIT;
     if let Some(kubeconfig) = kubeconfig {
         question = question.flag("--kubeconfig", kubeconfig);
@@ -138,7 +130,7 @@ mod tests {
             kube_version: None,
             dependencies: vec![],
         };
-        let chart = Chart { path: PathBuf::new(), metadata, digest: String::new() };
+        let chart = Chart { path: std::path::PathBuf::new(), metadata, digest: String::new() };
         let vault = Vault::new([0; 32]);
         let second = Manifest::parse(&OURS.replace("'1'", "'2'")).unwrap();
         let ours = assemble(&vault, &chart, &[], Manifest::parse(OURS).unwrap(), Some(second));

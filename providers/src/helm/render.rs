@@ -1,12 +1,10 @@
 //! Rendering a chart with helm: once, or not at all where the cache knows the answer.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
 
 use super::HelmError;
 use super::assemble::assemble;
@@ -18,10 +16,8 @@ use super::rendering::Rendering;
 use super::run::Invocation;
 use super::scan::{self, FilesRead, Volatile};
 use crate::blocking::blocking;
-use crate::private;
 use crate::vault::Vault;
 
-const INPUTS: &str = "inputs";
 /// One argument holds at most 128 KiB on Linux, and all of them 2 MiB.
 const LONGEST_ARGUMENT: usize = 60 << 10;
 const LONGEST_API_LIST: usize = 1 << 20;
@@ -77,7 +73,7 @@ impl Renderer {
         }
         let (chart, folder) = (request.chart.clone(), self.folder.clone());
         let prepared = blocking(move || chart::prepare(&chart, &folder)).await?;
-        let job = Job::new(&self.helm, &self.folder, request, prepared)?;
+        let job = Job::new(&self.helm, request, prepared);
         let (manifest, second) = job.run().await?;
         let (vault, cache) = (self.vault.clone(), Cache::at(&self.folder));
         let (request, volatile) = (job.request, job.volatile);
@@ -113,12 +109,11 @@ struct Job<'a> {
     request: RenderRequest,
     prepared: Prepared,
     volatile: Volatile,
-    values: NamedTempFile,
-    values_later: Option<NamedTempFile>,
+    values_later: Option<Value>,
 }
 
 impl<'a> Job<'a> {
-    fn new(helm: &'a Helm, folder: &Path, request: RenderRequest, mut prepared: Prepared) -> Result<Self, HelmError> {
+    fn new(helm: &'a Helm, request: RenderRequest, mut prepared: Prepared) -> Self {
         let mut volatile = prepared.volatile;
         let mut files = FilesRead::none();
         let mut values_later = request.values.clone();
@@ -132,12 +127,8 @@ impl<'a> Job<'a> {
             // A template inside the values reads files, of which the copy may lack some.
             prepared.folder.clone_from(&request.chart.path);
         }
-        let inputs = folder.join(INPUTS);
-        let failed = |source| HelmError::Input { folder: inputs.clone(), source };
-        private::folder(&inputs).map_err(failed)?;
-        let values = write_values(&inputs, &request.values).map_err(failed)?;
-        let values_later = volatile.is_unsteady().then(|| write_values(&inputs, &values_later)).transpose();
-        Ok(Self { helm, values, values_later: values_later.map_err(failed)?, request, prepared, volatile })
+        let values_later = volatile.is_unsteady().then_some(values_later);
+        Self { helm, values_later, request, prepared, volatile }
     }
 
     /// Gives the rendering, and a second one where two can differ.
@@ -155,7 +146,7 @@ impl<'a> Job<'a> {
     }
 
     async fn both(&self, more_apis: &[String]) -> Result<(Manifest, Option<Manifest>), HelmError> {
-        let first = self.once(&self.prepared.folder, &self.values, more_apis);
+        let first = self.once(&self.prepared.folder, &self.request.values, more_apis);
         let Some(values_later) = &self.values_later else { return Ok((first.await?, None)) };
         let later = self.prepared.later.as_ref().unwrap_or(&self.prepared.folder);
         let (first, second) = tokio::join!(first, self.once(later, values_later, more_apis));
@@ -163,19 +154,19 @@ impl<'a> Job<'a> {
         // A template that can't run at another time is run again as it is: random values show all the same.
         let second = match second {
             Ok(second) => second,
-            Err(_) => self.once(&self.prepared.folder, &self.values, more_apis).await?,
+            Err(_) => self.once(&self.prepared.folder, &self.request.values, more_apis).await?,
         };
         Ok((first, Some(second)))
     }
 
-    async fn once(&self, chart: &Path, values: &NamedTempFile, more_apis: &[String]) -> Result<Manifest, HelmError> {
+    async fn once(&self, chart: &Path, values: &Value, more_apis: &[String]) -> Result<Manifest, HelmError> {
         let RenderRequest { chart: wanted, release, namespace, is_upgrade, kube_version, api_versions, .. } =
             &self.request;
         let doing = format!("rendering chart {} {}", wanted.metadata.name, wanted.metadata.version);
         let mut template = Invocation::new(doing, &["template", "--include-crds", "--kubeconfig", "/dev/null"])
             .flag("--namespace", namespace)
             .flag("--kube-version", kube_version)
-            .flag("--values", values.path());
+            .values(values);
         for apis in api_arguments(api_versions.iter().chain(more_apis))? {
             template = template.flag("--api-versions", apis);
         }
@@ -185,13 +176,6 @@ impl<'a> Job<'a> {
         let text = self.helm.run(template.with("--").with(release).with(chart)).await?;
         Ok(blocking(move || Manifest::parse(&text)).await?)
     }
-}
-
-/// Writes values as JSON, which is YAML without its surprises, into a file for helm and its owner only.
-pub(crate) fn write_values(folder: &Path, values: &Value) -> io::Result<NamedTempFile> {
-    let mut file = tempfile::Builder::new().prefix("values").suffix(".json").tempfile_in(folder)?;
-    io::Write::write_all(&mut file, values.to_string().as_bytes())?;
-    Ok(file)
 }
 
 /// Visits the texts in values that a chart may run as templates.

@@ -15,6 +15,8 @@ use super::hook::HookFacts;
 use super::manifest::normalised_digest;
 use super::record::RecordedHook;
 use super::scan::Volatile;
+use crate::kube::gvk::Gvk;
+use crate::vault::Vault;
 use crate::vault::hexadecimal;
 
 /// A chart as a rendering names it.
@@ -44,6 +46,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The kind that it says it is.
+    pub fn gvk(&self) -> Gvk {
+        Gvk::new(&self.api_version, &self.kind)
+    }
+
     pub(crate) fn of(object: &Value) -> Self {
         let text = |pointer| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         Self {
@@ -163,14 +170,19 @@ pub struct Rendering {
 /// Digests the text of a release's objects and the texts of its hooks, whichever major of helm wrote them.
 ///
 /// It tells at once that a release record holds what is rendered now; where it differs, the documents may still be the same.
-pub fn texts_digest<'a>(manifest: &str, hooks: impl Iterator<Item = (&'a HookFacts, &'a str)>) -> String {
+pub fn texts_digest<'a>(
+    vault: &Vault,
+    manifest: &str,
+    hooks: impl Iterator<Item = (&'a HookFacts, &'a str)>,
+) -> String {
     let of_hook = |(facts, text): (&HookFacts, &str)| {
         [&facts.path, &facts.kind, &facts.name, &normalised_digest(text)].map(String::as_str).join(" ")
     };
     let mut hooks: Vec<String> = hooks.map(of_hook).collect();
     hooks.sort();
     let all = [vec![normalised_digest(manifest)], hooks].concat().join("\n");
-    format!("sha256:{}", hexadecimal(&Sha256::digest(all)))
+    // Keyed, since the texts hold secrets that could be guessed from a plain digest.
+    vault.digest(all.as_bytes())
 }
 
 impl Rendering {

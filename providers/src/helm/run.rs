@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
 /// A rendering of the largest charts is a few megabytes.
@@ -87,13 +89,15 @@ pub struct Invocation {
     pub arguments: Vec<OsString>,
     /// How long it may take.
     pub limit: Duration,
+    /// What helm reads from its input; values may be secret, and a file would outlive a run that is killed.
+    input: SecretString,
 }
 
 impl Invocation {
     /// Starts an invocation; renderings and downloads of the largest charts take seconds, so that it may take five minutes.
     pub fn new(doing: impl Into<String>, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(OsString::from).collect();
-        Self { doing: doing.into(), arguments, limit: Duration::from_secs(300) }
+        Self { doing: doing.into(), arguments, limit: Duration::from_secs(300), input: SecretString::default() }
     }
 
     /// Adds an argument.
@@ -109,7 +113,13 @@ impl Invocation {
         self.with(name).with(value)
     }
 
-    /// Runs a program with these arguments, nothing on its input, and gives what it wrote.
+    /// Hands values to helm, as JSON, which is YAML without its surprises.
+    #[must_use]
+    pub fn values(self, values: &Value) -> Self {
+        Self { input: values.to_string().into(), ..self }.flag("--values", "-")
+    }
+
+    /// Runs a program with these arguments and its input, and gives what it wrote.
     ///
     /// The process ends with the future: dropping it kills the program.
     ///
@@ -124,11 +134,11 @@ impl Invocation {
     }
 
     async fn finish(self, program: &Path) -> Result<Vec<u8>, RunError> {
-        let Self { doing, arguments, .. } = self;
+        let Self { doing, arguments, input, .. } = self;
         let failed = |doing, source| RunError::Start { doing, program: program.to_owned(), source };
         let started = command(program, arguments).spawn();
         let mut child = started.map_err(|source| failed(doing.clone(), source))?;
-        let (output, complaint) = outputs(&mut child).await.map_err(|source| failed(doing.clone(), source))?;
+        let (output, complaint) = outputs(&mut child, &input).await.map_err(|source| failed(doing.clone(), source))?;
         if output.len() as u64 > LARGEST_OUTPUT {
             return Err(RunError::TooLarge { doing });
         }
@@ -148,13 +158,22 @@ fn command(program: &Path, arguments: Vec<OsString>) -> Command {
         command.env_remove(name);
     }
     command.env("HELM_NO_PLUGINS", "1").args(arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // A Ctrl-C on the terminal is for cfrt alone, which ends what it started.
     command.kill_on_drop(true).process_group(0);
     command
 }
 
-async fn outputs(child: &mut Child) -> io::Result<(Vec<u8>, Vec<u8>)> {
+async fn outputs(child: &mut Child, input: &SecretString) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let mut pipe = child.stdin.take();
+    let handed = async {
+        if let Some(pipe) = &mut pipe {
+            // Who doesn't read all of it has an answer all the same.
+            pipe.write_all(input.expose_secret().as_bytes()).await.unwrap_or_default();
+        }
+        drop(pipe);
+        io::Result::Ok(())
+    };
     let output = async {
         let bytes = at_most(LARGEST_OUTPUT + 1, child.stdout.take()).await?;
         Ok(bytes)
@@ -168,7 +187,8 @@ async fn outputs(child: &mut Child) -> io::Result<(Vec<u8>, Vec<u8>)> {
         }
         Ok(bytes)
     };
-    tokio::try_join!(output, complaint)
+    let ((), output, complaint) = tokio::try_join!(handed, output, complaint)?;
+    Ok((output, complaint))
 }
 
 async fn at_most(limit: u64, pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
@@ -209,6 +229,14 @@ mod tests {
     async fn shell(script: &str, limit: Duration) -> Result<String, RunError> {
         let invocation = Invocation::new("trying", &["-c", script]);
         Invocation { limit, ..invocation }.run(Path::new("/bin/sh")).await
+    }
+
+    #[tokio::test]
+    async fn values_come_by_the_input_and_who_reads_none_of_them_answers_all_the_same() {
+        let values = serde_json::json!({"a": "x".repeat(1 << 20)});
+        let asked = |script: &str| Invocation::new("trying", &["-c", script]).values(&values).run(Path::new("/bin/sh"));
+        assert_eq!(asked("cat").await.unwrap(), values.to_string());
+        assert_eq!(asked("echo done").await.unwrap(), "done\n");
     }
 
     const MINUTE: Duration = Duration::from_secs(60);

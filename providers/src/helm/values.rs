@@ -10,7 +10,7 @@ use super::yaml::{self, Twice, YamlFault};
 
 const LARGEST_FILE: u64 = 16 << 20;
 /// From here on helm's numbers, which are floats, print with an exponent.
-const FIRST_LARGE: f64 = 1e6;
+pub(crate) const FIRST_LARGE: f64 = 1e6;
 
 /// Why values can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -99,13 +99,12 @@ fn read(path: &Path) -> Result<Value, ValuesError> {
 }
 
 fn text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let file = File::open(path)?;
-    let length = file.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
-    if length as u64 > LARGEST_FILE {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_FILE {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 16 MiB"));
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
 fn merge(base: &mut Value, over: Value) {
@@ -138,7 +137,8 @@ fn check(values: &Value, origin: &str) -> Result<(), ValuesError> {
     Ok(())
 }
 
-fn below(path: &str, key: &str) -> String {
+/// The path of a member.
+pub(crate) fn below(path: &str, key: &str) -> String {
     let key = if key.contains('.') { format!("\"{key}\"") } else { key.to_owned() };
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }

@@ -54,6 +54,9 @@ fn fault(error: &serde_saphyr::Error) -> YamlFault {
     let text = error.to_string();
     let what = text.lines().next().unwrap_or_default();
     let what = what.strip_prefix(&format!("error: line {line} column {column}: ")).unwrap_or(what);
+    let what = what.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(what);
+    // The parser advises those who call it; who writes the text can't follow that.
+    let what = what.split_once(", set DuplicateKeyPolicy").map_or(what, |(what, _)| what);
     YamlFault { line, column, what: what.trim_end_matches('.').to_owned() }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cfrt_engine::desired::DesiredState;
 use cfrt_engine::facts::Facts;
 use cfrt_engine::resource::{Address, Bracket, Document, Need, Part, Resource, ResourceId, Trigger, Want};
-use cfrt_engine::source::{Mistake, Mistakes, Span};
+use cfrt_engine::source::{Mistake, Mistakes, Span, both};
 use cfrt_engine::task::{Answers, Expansion, Kind, Question, Task, TaskId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,6 +19,8 @@ use crate::drivers::release::Settings;
 use crate::drivers::release::survey::{ChartAnswer, ChartQuestion, HookItem, Item};
 use crate::kube::needs::needs;
 use crate::platform::{Platform, platform};
+
+mod written;
 
 /// The kind itself.
 pub struct Chart;
@@ -63,19 +65,24 @@ impl Kind for Chart {
     }
 
     fn tasks(&self, desired: &DesiredState<'_>, facts: &Facts) -> Result<Vec<Box<dyn Task>>, Mistakes> {
+        // First: what values don't have can't be read into them.
+        written::set(desired)?;
         let Some(table) = desired.table::<Table>("chart")? else { return Ok(Vec::new()) };
-        let stated = stated(desired, facts)?;
+        let written = both(written::exact(&table.version), written::source(&table.source, table.name.as_deref()));
+        let ((version, ()), stated) = both(written, stated(desired, facts))?;
         let question = ChartQuestion {
             source: source(desired, &table.source),
             name: table.name.clone(),
-            version: exact(&table.version)?,
+            version,
             facts: nested(&stated),
             values: table.values.iter().map(|file| beside(desired, file)).collect(),
             set: Value::Object(table.set.into_iter().collect()),
             namespace: facts.runtime.namespace.get_ref().as_str().to_owned(),
             release: facts.runtime.release.get_ref().as_str().to_owned(),
         };
-        Ok(vec![Box::new(OneChart { question, stated })])
+        let chart = OneChart { question, stated };
+        chart.check_facts(&chart.question.set)?;
+        Ok(vec![Box::new(chart)])
     }
 }
 
@@ -89,19 +96,6 @@ fn source(desired: &DesiredState<'_>, source: &Spanned<String>) -> String {
 
 fn beside(desired: &DesiredState<'_>, path: &Spanned<String>) -> PathBuf {
     desired.sources().folder_of(&path.span()).join(path.get_ref())
-}
-
-/// Helm would take ranges, and then the same file would mean another chart tomorrow.
-fn exact(version: &Spanned<String>) -> Result<String, Mistakes> {
-    let text = version.get_ref();
-    let core = text.split(['-', '+']).next().unwrap_or_default();
-    let numbers: Vec<&str> = core.split('.').collect();
-    let whole = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
-    if numbers.len() == 3 && numbers.iter().all(whole) {
-        return Ok(text.clone());
-    }
-    let mistake = Mistake::new(version.span(), format!("`{text}` is no exact version"));
-    Err(mistake.label("three numbers, as in `0.14.0`").into())
 }
 
 /// The facts of the file in the chart's own keys.
@@ -150,12 +144,16 @@ impl Task for OneChart {
         let owner = release.id.clone();
         let crds: Vec<Resource> = answer.crds.iter().map(|item| definition(id, item)).collect();
         let [before, after] = answer.hooks.each_ref().map(|hooks| self.hooks(id, &owner, hooks));
-        let objects = self.objects(id, &answer.objects);
-        let removed: Vec<Resource> = answer.removed.iter().map(|address| removal(id, address)).collect();
+        let objects = self.objects(id, &answer.objects, &answer.dropped);
+        let removed: Vec<Resource> = answer.removed.iter().map(|address| self.removal(id, address)).collect();
+        // Helm can't say what it would release before it knows the kinds, so their definitions come before the release.
+        let early = |object: &&Resource| answer.definitions.contains(&object.id.address);
+        let (early, inside): (Vec<_>, Vec<_>) = objects.iter().partition(early);
         let alone = |hooks: &[Resource]| hooks.iter().map(|hook| vec![hook.id.clone()]).collect::<Vec<_>>();
-        let phases = [alone(&before), vec![ids(&objects)], vec![ids(&removed)], alone(&after)].concat();
+        let phases = [alone(&before), vec![ids(inside)], vec![ids(&removed)], alone(&after)].concat();
         let bracket = Bracket { owner, phases: phases.into_iter().filter(|phase| !phase.is_empty()).collect() };
-        let release = Resource { needs: ids(&crds).into_iter().map(Need::Resource).collect(), ..release };
+        let needs = ids(crds.iter().chain(early)).into_iter().map(Need::Resource).collect();
+        let release = Resource { needs, ..release };
         let resources = [crds, vec![release], before, objects, removed, after].concat();
         Ok(Expansion { resources, brackets: vec![bracket], remarks: answer.remarks.clone() })
     }
@@ -200,13 +198,19 @@ impl OneChart {
         }
     }
 
-    fn objects(&self, id: &TaskId, items: &[Item]) -> Vec<Resource> {
+    fn removal(&self, id: &TaskId, address: &Address) -> Resource {
+        let settings = Object::settings_of_removed(&self.question.release, &self.question.namespace);
+        Resource { settings, ..object(id, address, Want::Absent, HELM) }
+    }
+
+    fn objects(&self, id: &TaskId, items: &[Item], dropped: &BTreeMap<Address, Vec<String>>) -> Vec<Resource> {
         let bodies: Vec<&Value> = items.iter().map(|item| &item.document.body).collect();
         let needs = needs(&bodies, &self.question.namespace);
         let whole = |index: &usize| Need::Resource(ResourceId::whole(items[*index].address.clone()));
         let objects = items.iter().zip(needs).map(|(item, needs)| {
             let want = Want::Present(Arc::clone(&item.document));
-            Resource { needs: needs.iter().map(whole).collect(), ..object(id, &item.address, want, HELM) }
+            let settings = Object::settings_after(HELM, dropped.get(&item.address).map_or(&[], Vec::as_slice));
+            Resource { needs: needs.iter().map(whole).collect(), settings, ..object(id, &item.address, want, HELM) }
         });
         objects.collect()
     }
@@ -241,10 +245,6 @@ fn definition(id: &TaskId, item: &Item) -> Resource {
     object(id, &item.address, Want::Existing(Arc::clone(&item.document)), OWN)
 }
 
-fn removal(id: &TaskId, address: &Address) -> Resource {
-    object(id, address, Want::Absent, HELM)
-}
-
 fn object(id: &TaskId, address: &Address, want: Want, manager: &str) -> Resource {
     Resource {
         id: ResourceId::whole(address.clone()),
@@ -257,6 +257,6 @@ fn object(id: &TaskId, address: &Address, want: Want, manager: &str) -> Resource
     }
 }
 
-fn ids(resources: &[Resource]) -> Vec<ResourceId> {
-    resources.iter().map(|resource| resource.id.clone()).collect()
+fn ids<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Vec<ResourceId> {
+    resources.into_iter().map(|resource| resource.id.clone()).collect()
 }

@@ -1,5 +1,7 @@
 //! Requests to the API server, built without sending anything.
 
+use std::time::Duration;
+
 use http::{HeaderValue, Method, Request, header};
 use kube::client::Body;
 use serde_json::Value;
@@ -13,6 +15,7 @@ pub struct Call {
     path: String,
     accept: &'static str,
     body: Option<(&'static str, Vec<u8>)>,
+    limit: Duration,
 }
 
 /// How an apply patch is meant.
@@ -26,18 +29,32 @@ pub enum Apply {
     DryRun,
 }
 
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 const JSON: &str = "application/json";
 
 impl Call {
     /// A read of any path.
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), accept: JSON, body: None }
+        Self { method: Method::GET, path: path.into(), accept: JSON, body: None, limit: PATIENCE }
     }
 
     /// The same, asking for another form of the answer.
     #[must_use]
     pub fn accept(self, accept: &'static str) -> Self {
         Self { accept, ..self }
+    }
+
+    /// The same, to be answered within this time.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// How long the answer may take.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// A server-side apply of a whole document.
@@ -102,6 +119,6 @@ impl Call {
     }
 
     fn with_body(method: Method, path: String, content: &'static str, body: &Value) -> Self {
-        Self { method, path, accept: JSON, body: Some((content, body.to_string().into_bytes())) }
+        Self { method, path, accept: JSON, body: Some((content, body.to_string().into_bytes())), limit: PATIENCE }
     }
 }

@@ -22,8 +22,8 @@ use crate::world::Access;
 /// No answer may be larger: a list of everything that a sane namespace holds is far below.
 const LARGEST_ANSWER: usize = 256 << 20;
 
-/// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A longer value isn't repeated when the server refuses it.
+const LONGEST_VALUE: usize = 60;
 
 /// A client of one API server.
 #[derive(Clone)]
@@ -58,8 +58,11 @@ pub enum ApiError {
     /// No answer came.
     #[error("{0}")]
     Transport(String),
+    /// No answer came for so many seconds.
+    #[error("no answer within {0} s")]
+    Slow(u64),
     /// The answer is not what an API server says.
-    #[error("the answer makes no sense: {0}")]
+    #[error("the answer is not what was asked for: {0}")]
     Junk(String),
     /// The request would have written, and this client may only read.
     #[error("refused here: {0} would write, and planning only reads")]
@@ -71,7 +74,7 @@ impl ApiError {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),
-            Self::Transport(_) | Self::Junk(_) | Self::ReadOnly(_) => None,
+            Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::ReadOnly(_) => None,
         }
     }
 
@@ -158,8 +161,8 @@ impl Kube {
 
     async fn send_once(&self, call: &Call) -> Result<Reply, ApiError> {
         let request = call.request().map_err(|error| ApiError::Transport(error.to_string()))?;
-        let answer = tokio::time::timeout(PATIENCE, self.exchange(request)).await;
-        answer.unwrap_or_else(|_| Err(ApiError::Transport(format!("no answer within {} s", PATIENCE.as_secs()))))
+        let answer = tokio::time::timeout(call.limit(), self.exchange(request)).await;
+        answer.unwrap_or_else(|_| Err(ApiError::Slow(call.limit().as_secs())))
     }
 
     async fn exchange(&self, request: Request<Body>) -> Result<Reply, ApiError> {
@@ -257,23 +260,54 @@ fn transport(error: kube::Error) -> ApiError {
     ApiError::Transport(words.last().cloned().unwrap_or_default())
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    reason: String,
+    message: String,
+    details: Option<Details>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    causes: Option<Vec<Cause>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Cause {
+    message: String,
+    field: String,
+}
+
 /// The server's own words where it has some; proxies answer with pages of HTML.
 fn refusal(reply: &Reply) -> ApiError {
-    #[derive(Deserialize)]
-    struct Status {
-        #[serde(default)]
-        reason: String,
-        #[serde(default)]
-        message: String,
-    }
     let code = reply.status.as_u16();
     match serde_json::from_slice::<Status>(&reply.body) {
-        Ok(Status { reason, message }) if !message.is_empty() => ApiError::Status { code, reason, message },
+        Ok(status) if !status.message.is_empty() => {
+            ApiError::Status { code, message: without_large_values(&status), reason: status.reason }
+        }
         Ok(_) | Err(_) => {
             let text: String = String::from_utf8_lossy(&reply.body).chars().take(200).collect();
             ApiError::Status { code, reason: String::new(), message: format!("HTTP {code}: {}", text.trim()) }
         }
     }
+}
+
+/// A server repeats what it refuses, which can be a whole pod with the secrets in it; the field and the reason are enough.
+fn without_large_values(status: &Status) -> String {
+    let causes = status.details.as_ref().and_then(|details| details.causes.as_deref()).unwrap_or_default();
+    let Some((about, _)) = status.message.split_once(" is invalid: ").filter(|_| !causes.is_empty()) else {
+        return status.message.clone();
+    };
+    let short = |cause: &Cause| {
+        let value = cause.message.strip_prefix("Invalid value: ").and_then(|rest| rest.rsplit_once(": "));
+        let reason =
+            value.filter(|(value, _)| value.len() > LONGEST_VALUE).map_or(cause.message.as_str(), |(_, why)| why);
+        format!("{}: {reason}", cause.field)
+    };
+    format!("{about} is invalid: {}", causes.iter().map(short).collect::<Vec<_>>().join(", "))
 }
 
 /// The seconds since 1970 of an HTTP date.
@@ -295,6 +329,9 @@ impl Kube {
 
 #[cfg(test)]
 mod tests {
+    use crate::kube::call::Apply;
+    use crate::kube::gvk::{Gvk, Resolved};
+
     use super::*;
 
     fn passes(method: Method, uri: &str) -> bool {
@@ -306,6 +343,64 @@ mod tests {
         assert!(passes(Method::GET, "/api/v1/pods?watch=true"));
         assert!(passes(Method::PATCH, "/api/v1/namespaces/a/configmaps/b?force=true&dryRun=All"));
         assert!(passes(Method::POST, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"));
+    }
+
+    #[test]
+    fn what_the_server_refuses_is_told_without_repeating_a_whole_pod() {
+        let pod = format!("{{\"env\":[{{\"name\":\"TOKEN: a\",\"value\":\"{}\"}}]}}", "secret".repeat(20));
+        let causes = serde_json::json!([
+            {"field": "spec.template", "message": format!("Invalid value: {pod}: field is immutable")},
+            {"field": "metadata.name", "message": "Invalid value: \"A\": lower case"},
+        ]);
+        let status = serde_json::json!({
+            "reason": "Invalid", "message": format!("Job.batch \"a\" is invalid: {pod}"), "details": {"causes": causes},
+        });
+        let reply =
+            Reply { status: StatusCode::UNPROCESSABLE_ENTITY, server_time: None, body: status.to_string().into() };
+        assert_eq!(
+            refusal(&reply).to_string(),
+            "Job.batch \"a\" is invalid: spec.template: field is immutable, metadata.name: Invalid value: \"A\": lower case"
+        );
+    }
+
+    /// Where a request goes that is sent, and whether anything arrived.
+    async fn arrives(made: impl Fn(&Config, Access) -> Result<Kube, kube::Error>, access: Access, call: &Call) -> bool {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+        let address = format!("http://{}", listener.local_addr().expect("it has an address"));
+        let config = Config::new(address.parse().expect("it is an address"));
+        let kube = made(&config, access).expect("it needs nothing");
+        tokio::select! {
+            biased;
+            connection = listener.accept() => connection.is_ok(),
+            answer = kube.send(call) => {
+                assert!(matches!(answer, Err(ApiError::ReadOnly(_))), "{answer:?}");
+                false
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_may_only_read_sends_nothing_that_writes() {
+        let kind = Resolved { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".to_owned(), namespaced: true };
+        let object = serde_json::json!({"metadata": {"name": "a"}});
+        let writes = [
+            Call::create(&kind, "a", &object),
+            Call::replace(&kind, "a", "a", &object),
+            Call::apply(&kind, "a", "a", "helm", Apply::Gently, &object),
+            Call::apply(&kind, "a", "a", "helm", Apply::Forced, &object),
+            Call::patch(&kind, "a", "a", "helm", &serde_json::json!([])),
+            Call::delete(&kind, "a", "a", None),
+        ];
+        for made in [Kube::new, Kube::plain] {
+            for call in &writes {
+                assert!(!arrives(made, Access::ReadOnly, call).await, "{call:?}");
+                assert!(arrives(made, Access::ReadWrite, call).await, "{call:?}");
+            }
+            let reads = [Call::get("/version"), Call::apply(&kind, "a", "a", "helm", Apply::DryRun, &object)];
+            for call in &reads {
+                assert!(arrives(made, Access::ReadOnly, call).await, "{call:?}");
+            }
+        }
     }
 
     #[test]

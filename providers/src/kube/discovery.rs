@@ -13,7 +13,9 @@ use super::gvk::{Gvk, Resolved};
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 
 /// The server's version and kinds, as of the start of this run, and the kinds that this run brings.
-#[derive(Debug)]
+///
+/// The default knows nothing but what it learns.
+#[derive(Debug, Default)]
 pub struct Discovery {
     /// The server's version, as `v1.34.4`.
     pub version: String,

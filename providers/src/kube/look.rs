@@ -10,9 +10,11 @@ use serde_json::Value;
 
 use super::call::{Apply, Call};
 use super::client::ApiError;
+use super::discovery::Discovery;
 use super::fields;
 use super::gvk::{Gvk, Resolved};
 use super::read::{Key, ReadError, read};
+use crate::vault::Vault;
 use crate::world::World;
 
 /// How many dry runs are asked for at once; more only queue at the server (kube-apiserver 1.34, measured).
@@ -46,7 +48,7 @@ pub async fn look(
 }
 
 async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<Vec<(usize, Observation)>, DriverError> {
-    let brought = definitions(world, wanted);
+    let brought = definitions(&world.discovery, wanted.iter().map(|(_, wanted)| wanted.resource));
     let mut seen = Vec::with_capacity(wanted.len());
     let mut kinds: BTreeMap<Gvk, (Resolved, Vec<(usize, Key)>)> = BTreeMap::new();
     for (index, wanted) in wanted {
@@ -69,7 +71,7 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
     for ((_, keys), mut found) in kinds.into_iter().zip(found) {
         for (index, key) in keys {
             let observation = match found.remove(&key) {
-                Some(live) => present(world, resources[&index], live),
+                Some(live) => present(&world.vault, resources[&index], live),
                 None => Observation::Absent,
             };
             seen.push((index, observation));
@@ -79,14 +81,17 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
 }
 
 /// The kinds that the batch itself brings and the server doesn't know yet, each with the definition that brings it.
-fn definitions<'a>(world: &World, wanted: &[(usize, &Wanted<'a>)]) -> HashMap<Gvk, &'a ResourceId> {
+pub fn definitions<'a>(
+    discovery: &Discovery,
+    batch: impl Iterator<Item = &'a Resource>,
+) -> HashMap<Gvk, &'a ResourceId> {
     let mut brought = HashMap::new();
-    for (_, wanted) in wanted {
-        let Some(document) = wanted.resource.want.document() else { continue };
-        if Gvk::of_address(&wanted.resource.id.address).is_crd() {
+    for resource in batch {
+        let Some(document) = resource.want.document() else { continue };
+        if Gvk::of_address(&resource.id.address).is_crd() {
             let kinds = Resolved::of_crd(&document.body).into_iter().map(|kind| kind.gvk);
-            let unknown = kinds.filter(|gvk| world.discovery.resolve(gvk).is_none());
-            brought.extend(unknown.map(|gvk| (gvk, &wanted.resource.id)));
+            let unknown = kinds.filter(|gvk| discovery.resolve(gvk).is_none());
+            brought.extend(unknown.map(|gvk| (gvk, &resource.id)));
         }
     }
     brought
@@ -98,21 +103,20 @@ pub fn key(resource: &Resource) -> Key {
 }
 
 /// An object as it was read, with its secrets sealed.
-pub fn present(world: &World, resource: &Resource, live: Value) -> Observation {
+pub fn present(vault: &Vault, resource: &Resource, live: Value) -> Observation {
     let text = |pointer| live.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let stamp = Stamp { uid: text("/metadata/uid"), revision: text("/metadata/resourceVersion") };
-    Observation::Present { live: Arc::new(sealed(world, resource, live)), stamp, predicted: None }
+    Observation::Present { live: Arc::new(sealed(vault, resource, live)), stamp, predicted: None }
 }
 
-/// Seals what is secret in a live object: all of a Secret, and of others what is sealed in the document that we want.
-fn sealed(world: &World, resource: &Resource, live: Value) -> Value {
-    if live["kind"] == "Secret" && live["apiVersion"] == "v1" {
-        return world.vault.seal_document(live).body;
-    }
-    let mut live = live;
+/// Seals what is secret in a live object: the values of a Secret, and whatever is sealed in the document that we want.
+fn sealed(vault: &Vault, resource: &Resource, live: Value) -> Value {
+    let is_secret = live["kind"] == "Secret" && live["apiVersion"] == "v1";
+    let mut live = if is_secret { vault.seal_document(live).body } else { live };
     for (pointer, hole) in resource.want.document().into_iter().flat_map(|document| &document.holes) {
-        if let (Hole::Secret, Some(Value::String(leaf))) = (hole, live.pointer_mut(pointer)) {
-            *leaf = world.vault.seal(leaf);
+        let is_sealed = is_secret && pointer.starts_with("/data/");
+        if let (false, Hole::Secret, Some(Value::String(leaf))) = (is_sealed, hole, live.pointer_mut(pointer)) {
+            *leaf = vault.seal(leaf);
         }
     }
     live
@@ -125,7 +129,7 @@ async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -> Result<Ob
         return Ok(before);
     };
     // Before ownership is migrated an apply doesn't remove what it will remove afterwards.
-    let Some(body) = to_send(world, document, live).filter(|_| !fields::needs_migration(live, manager)) else {
+    let Some(body) = to_send(&world.vault, document, live).filter(|_| !fields::needs_migration(live, manager)) else {
         return Ok(before);
     };
     let gvk = Gvk::of_address(&wanted.resource.id.address);
@@ -135,7 +139,7 @@ async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -> Result<Ob
     let predicted = match world.kube.send(&call).await {
         Ok(reply) => {
             let object = reply.json().map_err(|error| unpredictable(wanted.resource, error))?;
-            Predicted::Live(Arc::new(sealed(world, wanted.resource, object)))
+            Predicted::Live(Arc::new(sealed(&world.vault, wanted.resource, object)))
         }
         Err(ApiError::Status { code: 400 | 409 | 422 | 500, message, .. }) => Predicted::Refused(message),
         Err(error) => return Err(unpredictable(wanted.resource, error)),
@@ -146,7 +150,7 @@ async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -> Result<Ob
 /// A document as it is sent to where `live` is: secrets filled in, generated values as they are there.
 ///
 /// `None` where this run doesn't know a secret's value, because the rendering came from the cache.
-pub fn to_send(world: &World, document: &Document, live: &Value) -> Option<Value> {
+pub fn to_send(vault: &Vault, document: &Document, live: &Value) -> Option<Value> {
     let mut document = document.clone();
     for (pointer, hole) in &document.holes {
         let there = live.pointer(pointer).cloned();
@@ -154,7 +158,7 @@ pub fn to_send(world: &World, document: &Document, live: &Value) -> Option<Value
             *place = there;
         }
     }
-    world.vault.fill(&document).ok()
+    vault.fill(&document).ok()
 }
 
 fn unknown_kind(resource: &Resource, gvk: &Gvk) -> DriverError {

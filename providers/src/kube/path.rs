@@ -93,6 +93,11 @@ fn is_plain(key: &str) -> bool {
     !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
+/// Tells whether a field, as people write it, is another one or lies below it.
+pub(crate) fn lies_in(field: &str, place: &str) -> bool {
+    field.strip_prefix(place).is_some_and(|below| below.is_empty() || below.starts_with(['.', '[']))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +119,11 @@ mod tests {
     #[test]
     fn a_pointer_escapes_its_two_signs() {
         assert_eq!(path(&[Step::Key("a/b~c"), Step::Item(3, Some("x"))]).pointer(), "/a~1b~0c/3");
+    }
+
+    #[test]
+    fn a_field_lies_in_itself_and_in_what_is_above_it_but_not_in_one_whose_name_begins_alike() {
+        assert!(lies_in("data.a", "data.a") && lies_in("data.a.b", "data.a") && lies_in("data.a[0]", "data.a"));
+        assert!(!lies_in("data.ab", "data.a") && !lies_in("data", "data.a"));
     }
 }

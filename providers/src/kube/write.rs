@@ -11,6 +11,7 @@ use super::client::ApiError;
 use super::fields;
 use super::gvk::{Gvk, Resolved};
 use super::look::{key, present, to_send};
+use super::path::lies_in;
 use super::read::{Key, get};
 use crate::world::World;
 
@@ -53,9 +54,6 @@ impl<'a> Target<'a> {
             conflict if conflict.is_conflict() => self.stale("creating", conflict),
             other => self.refused("creating", other),
         })?;
-        if Gvk::of_address(&self.resource.id.address).is_crd() {
-            self.world.discovery.learn(&document.body);
-        }
         Ok(created)
     }
 
@@ -97,11 +95,11 @@ impl<'a> Target<'a> {
 
     /// The document as it is sent; secret values that came sealed from the cache are rendered afresh first.
     async fn filled(&self, document: &Document, live: &Value) -> Result<Value, DriverError> {
-        if let Some(body) = to_send(self.world, document, live) {
+        if let Some(body) = to_send(&self.world.vault, document, live) {
             return Ok(body);
         }
         self.world.charts.reveal().await?;
-        to_send(self.world, document, live)
+        to_send(&self.world.vault, document, live)
             .ok_or_else(|| self.failed("preparing", "a secret value in it can't be had again"))
     }
 
@@ -116,11 +114,11 @@ impl<'a> Target<'a> {
         let Some((_, live)) = found else {
             return Err(self.stale("updating", ApiError::Transport("it was deleted meanwhile".to_owned())));
         };
-        let seen = present(self.world, self.resource, live);
+        let seen = present(&self.world.vault, self.resource, live);
         let moved = diff(self.resource, &seen);
         // A dry run names a field more exactly than our own comparison, so places are held against places.
         let planned = |path: &str| {
-            step.change.fields.iter().any(|field| path.starts_with(&field.path) || field.path.starts_with(path))
+            step.change.fields.iter().any(|field| lies_in(path, &field.path) || lies_in(&field.path, path))
         };
         let fits = moved.action != Action::Refuse && moved.fields.iter().all(|field| planned(&field.path));
         if fits {
@@ -148,6 +146,10 @@ impl<'a> Target<'a> {
     async fn send(&self, call: &Call) -> Result<Value, ApiError> {
         let object: Value = self.world.kube.send(call).await?.json()?;
         self.world.watches.wrote(&self.kind, &self.key, &object);
+        if self.kind.gvk.is_crd() {
+            // A definition that gets a further version brings a kind as much as a new one does.
+            self.world.discovery.learn(&object);
+        }
         Ok(object)
     }
 
@@ -166,7 +168,8 @@ impl<'a> Target<'a> {
 
     fn refused(&self, verb: &str, error: ApiError) -> DriverError {
         let forbidden = error.code() == Some(403);
-        let error = self.failed(verb, error);
+        // A server quotes what it refuses.
+        let error = self.failed(verb, self.world.redacted(self.resource, &error.to_string()));
         if forbidden { error.fault(Fault::Forbidden) } else { error }
     }
 }

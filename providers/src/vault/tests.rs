@@ -189,3 +189,16 @@ proptest! {
         prop_assert_eq!(vault.open(&vault.seal(&value)).unwrap().expose_secret().to_owned(), value);
     }
 }
+
+#[test]
+fn what_is_shown_holds_no_watched_value_however_it_is_quoted() {
+    let vault = Vault::new([7; 32]);
+    vault.watch("pass\"word\\1");
+    let mask = vault.mask(&BTreeSet::new());
+    let text = "plain pass\"word\\1, quoted \"pass\\\"word\\\\1\", packed cGFzcyJ3b3JkXDE=";
+    assert_eq!(mask.redacted(text), "plain (secret), quoted \"(secret)\", packed (secret)");
+    let mut value = json!({"env": [{"name": "a", "value": "pass\"word\\1"}, {"name": "b", "value": "plain"}]});
+    mask.seal_within(&mut value);
+    assert!(Vault::is_seal(value["env"][0]["value"].as_str().expect("it is a text")), "{value}");
+    assert_eq!(value["env"][1], json!({"name": "b", "value": "plain"}));
+}

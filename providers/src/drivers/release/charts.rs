@@ -1,14 +1,15 @@
 //! The charts of a run: found, rendered, and kept in memory with their secrets for as long as the run needs them.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cfrt_engine::driver::DriverError;
 use tokio::sync::OnceCell;
 
-use crate::helm::binary::{Helm, Search};
-use crate::helm::chart::{Chart, ChartSource, resolve};
+use crate::helm::binary::{FindError, Helm, Search};
+use crate::helm::chart::{Chart, ChartError, ChartSource, resolve};
 use crate::helm::render::{RenderRequest, Renderer};
 use crate::helm::rendering::Rendering;
 use crate::vault::Vault;
@@ -34,11 +35,6 @@ impl Charts {
         Self { search, folder, vault, helm: OnceCell::new(), kept, recalled, revealed: OnceCell::new() }
     }
 
-    /// The folder for what helm is given to read.
-    pub fn folder(&self) -> &PathBuf {
-        &self.folder
-    }
-
     /// The helm of this run.
     ///
     /// # Errors
@@ -46,7 +42,7 @@ impl Charts {
     /// None found, or one that is too old.
     pub async fn helm(&self) -> Result<&Helm, DriverError> {
         let found = self.helm.get_or_try_init(|| Helm::find(&self.search, &self.folder)).await;
-        found.map_err(|error| DriverError::new("looking for helm", error))
+        found.map_err(|error| DriverError::new("looking for helm", error).hint(FindError::advice()))
     }
 
     /// The chart of a source, in an exact version.
@@ -56,7 +52,10 @@ impl Charts {
     /// No helm to fetch it, no such chart, or one of another version.
     pub async fn chart(&self, source: &ChartSource, version: &str) -> Result<Chart, DriverError> {
         let chart = resolve(self.helm().await?, source, Some(version), &self.folder).await;
-        chart.map_err(|error| DriverError::new(format!("getting chart {source}"), error))
+        chart.map_err(|error| {
+            let hint = advice(source, &error);
+            DriverError::new(format!("getting chart {source}"), error).hint(hint)
+        })
     }
 
     /// Renders a chart, or recalls an earlier rendering. One that can't be repeated is recalled only where `fresh_if_unsteady`
@@ -101,6 +100,20 @@ impl Charts {
             Ok(())
         };
         self.revealed.get_or_try_init(render).await.copied()
+    }
+}
+
+/// What can be done where a chart isn't there.
+fn advice(source: &ChartSource, error: &ChartError) -> &'static str {
+    match (source, error) {
+        (ChartSource::Local(_), ChartError::Unreadable { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            "a source without `://` is a path, seen from the file that names it; \
+             a repository is named as `source = \"https://…\"` and `name = \"…\"`"
+        }
+        (ChartSource::Registry(_) | ChartSource::Repository { .. }, ChartError::Fetch(_)) => {
+            "`helm pull` fetches it in the same way; a private registry needs `helm registry login` first"
+        }
+        (ChartSource::Local(_) | ChartSource::Registry(_) | ChartSource::Repository { .. }, _) => "",
     }
 }
 

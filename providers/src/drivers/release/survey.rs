@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cfrt_engine::change::FieldChange;
-use cfrt_engine::driver::{DriverError, Fault};
+use cfrt_engine::driver::DriverError;
 use cfrt_engine::resource::{Address, Document, Hole};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::dropped::Dropped;
 use super::history::{self, ABANDONED_AFTER, History, ReleaseName};
 use crate::blocking::blocking;
 use crate::helm::chart::{Chart, ChartSource};
@@ -19,11 +20,13 @@ use crate::helm::manifest::Manifest;
 use crate::helm::record::{Revision, Status};
 use crate::helm::render::RenderRequest;
 use crate::helm::rendering::{Identity, Rendered, Rendering, texts_digest};
-use crate::helm::values;
+use crate::helm::values::{self, ValuesError};
 use crate::kube::difference::difference;
+use crate::kube::discovery::Discovery;
 use crate::kube::gvk::{Gvk, Resolved, address};
 use crate::kube::normalise::{normalised, owned_by_release};
 use crate::kube::read::read_ahead;
+use crate::vault::Vault;
 use crate::world::{Access, World};
 
 /// A chart with its values, and the release that it is to become.
@@ -64,10 +67,14 @@ pub struct ChartAnswer {
     pub crds: Vec<Item>,
     /// The release's objects.
     pub objects: Vec<Item>,
+    /// Those of them that define kinds of others of them, which the server doesn't know yet.
+    pub definitions: Vec<Address>,
     /// The hooks that run before the objects and those that run after them, each in its order.
     pub hooks: [Vec<HookItem>; 2],
     /// What an earlier revision made and this one doesn't have.
     pub removed: Vec<Address>,
+    /// The fields that an earlier revision named in objects that stay, and this one doesn't name, by object.
+    pub dropped: BTreeMap<Address, Vec<String>>,
     /// The revision that comes next, if one does.
     pub next: Next,
     /// What the user should know besides.
@@ -79,7 +86,7 @@ pub struct ChartAnswer {
 pub struct Item {
     /// Where it is.
     pub address: Address,
-    /// What it should be.
+    /// What it should be, without what the server never stores; the release's own objects say that they are.
     pub document: Arc<Document>,
 }
 
@@ -105,6 +112,8 @@ pub struct Next {
     pub because: Option<String>,
     /// For how many seconds someone may still be at work on the last one.
     pub busy: Option<i64>,
+    /// The revision before it, where that was begun and given up.
+    pub abandoned: Option<u32>,
     /// When the release's first revision was made, as its records say it.
     pub first_deployed: Option<String>,
 }
@@ -117,78 +126,67 @@ pub struct Next {
 pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnswer, DriverError> {
     let release = ReleaseName { namespace: question.namespace.clone(), name: question.release.clone() };
     let (records, chart) = futures::try_join!(history::read(&world.kube, &release), chart(world, question))?;
-    let (values, install) = (merged(question)?, records.is_install());
-    let request = request(world, question, chart, values.clone(), install);
-    let (history, rendering) =
-        futures::try_join!(blocking(move || records.unpack()), render(world, request, &release))?;
-    let (past, [crds, objects]) = unpacked(history, install, &rendering, &release).await;
-    let next = next(world, &past, &rendering, &values);
-    let places = Places::of(world, question, crds.iter().chain(&objects));
+    let values = merged(question)?;
+    let request = request(world, question, chart, values.clone(), records.is_install());
+    let (history, rendering) = futures::try_join!(blocking(|| records.unpack()), render(world, request))?;
+    let (vault, discovery) = (Arc::clone(&world.vault), Arc::clone(&world.discovery));
+    let question = question.clone();
+    blocking(move || answer(&vault, &discovery, &question, &history, &rendering, values)).await
+}
+
+/// Renders, and asks at once for the lists of what was rendered: while they come, there is much to unpack.
+async fn render(world: &World, request: RenderRequest) -> Result<Arc<Rendering>, DriverError> {
+    let own = request.namespace.clone();
+    let rendering = world.charts.render(request, world.access == Access::ReadWrite).await?;
+    let place = |object: &Rendered| {
+        let Identity { api_version, kind, namespace, .. } = &object.identity;
+        let kind = world.discovery.resolve(&Gvk::new(api_version, kind))?;
+        let namespace = namespace.clone().filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| own.clone());
+        Some(if kind.namespaced { (kind, namespace) } else { (kind, String::new()) })
+    };
+    read_ahead(&world.kube, &world.ahead, rendering.objects.iter().filter_map(place));
+    Ok(rendering)
+}
+
+/// Holds a rendering against the release's records. Pure.
+///
+/// # Errors
+///
+/// A record whose manifest can't be read.
+pub fn answer(
+    vault: &Vault,
+    discovery: &Discovery,
+    question: &ChartQuestion,
+    history: &History,
+    rendering: &Rendering,
+    values: Value,
+) -> Result<ChartAnswer, DriverError> {
+    // What holds the same texts holds nothing that this rendering doesn't.
+    let others = |revision: &&Revision| !same_texts(vault, revision, rendering);
+    let other = history.newest.as_ref().filter(others);
+    let next = next(vault, history, other, rendering, &values);
+    let crds: Vec<Document> = rendering.crds.iter().map(|crd| stored(crd.to_document())).collect();
+    let objects = rendering.objects.iter().map(|object| owned(object.to_document(), question));
+    let objects: Vec<Document> = objects.collect();
+    let places = Places::of(discovery, question, crds.iter().chain(&objects));
     let (crds, objects) = (places.items(crds), places.items(objects));
-    let removed = removed(&places, past.others(), &objects)?;
+    let earlier = other.into_iter().chain(history.earlier.iter().filter(others));
+    let dropped = Dropped::of(earlier, |document| places.address(document), question, &objects)?;
     Ok(ChartAnswer {
         name: rendering.chart.name.clone(),
         version: rendering.chart.version.clone(),
         digest: rendering.chart.digest.clone(),
         rendering: rendering.digest.clone(),
         crds,
-        hooks: places.hooks(&rendering, next.install),
+        hooks: places.hooks(rendering, next.install),
+        definitions: places.definitions(&objects),
         objects,
-        removed,
-        remarks: remarks(&rendering),
+        removed: dropped.objects,
+        dropped: dropped.fields,
+        remarks: remarks(rendering),
         values,
         next,
     })
-}
-
-/// Renders, and asks at once for the lists of what was rendered: while they come, there is much to unpack.
-async fn render(world: &World, request: RenderRequest, release: &ReleaseName) -> Result<Arc<Rendering>, DriverError> {
-    let rendering = world.charts.render(request, world.access == Access::ReadWrite).await?;
-    let place = |object: &Rendered| {
-        let Identity { api_version, kind, namespace, .. } = &object.identity;
-        let namespace = namespace.as_ref().filter(|namespace| !namespace.is_empty()).unwrap_or(&release.namespace);
-        let kind = world.discovery.resolve(&Gvk::new(api_version, kind))?;
-        Some(if kind.namespaced { (kind, namespace.clone()) } else { (kind, String::new()) })
-    };
-    read_ahead(&world.kube, &world.ahead, rendering.objects.iter().filter_map(place));
-    Ok(rendering)
-}
-
-/// What the records say, beside what is rendered now.
-struct Past {
-    history: History,
-    /// Whether helm would install: there is nothing, or nothing that counts any more.
-    install: bool,
-    /// Whether the newest revision holds the very texts that were rendered.
-    same: bool,
-}
-
-impl Past {
-    /// The revisions that may hold something that the rendering doesn't.
-    fn others(&self) -> impl Iterator<Item = &Revision> {
-        self.history.newest.iter().filter(|_| !self.same).chain(&self.history.deployed)
-    }
-}
-
-/// Unpacks the documents, and compares the texts of the newest revision with those of the rendering.
-async fn unpacked(
-    history: History,
-    install: bool,
-    rendering: &Arc<Rendering>,
-    release: &ReleaseName,
-) -> (Past, [Vec<Document>; 2]) {
-    let texts = Arc::clone(rendering);
-    let compare = blocking(move || {
-        let same = history.newest.as_ref().is_some_and(|newest| same_texts(newest, &texts));
-        Past { history, install, same }
-    });
-    let (rendering, release) = (Arc::clone(rendering), release.clone());
-    let documents = blocking(move || {
-        let crds = rendering.crds.iter().map(|crd| stored(crd.to_document())).collect();
-        let objects = rendering.objects.iter().map(|object| owned(object.to_document(), &release)).collect();
-        [crds, objects]
-    });
-    futures::join!(compare, documents)
 }
 
 /// All layers of values, the strongest last.
@@ -197,8 +195,16 @@ async fn unpacked(
 ///
 /// A values file that is missing or no YAML, and numbers that helm would change.
 pub fn merged(question: &ChartQuestion) -> Result<Value, DriverError> {
-    values::merged(&question.facts, &question.values, &question.set, "[chart.set]")
-        .map_err(|error| DriverError::new("reading the chart's values", error))
+    values::merged(&question.facts, &question.values, &question.set, "[chart.set]").map_err(|error| {
+        let hint = match &error {
+            ValuesError::Unreadable { .. } => "paths in `[chart] values` are seen from the file that names them",
+            ValuesError::NotYaml { .. }
+            | ValuesError::Several { .. }
+            | ValuesError::NotAMap { .. }
+            | ValuesError::LargeNumber { .. } => "",
+        };
+        DriverError::new("reading the chart's values", error).hint(hint)
+    })
 }
 
 /// The chart itself.
@@ -226,26 +232,40 @@ pub fn request(world: &World, question: &ChartQuestion, chart: Chart, values: Va
     }
 }
 
-fn next(world: &World, past: &Past, rendering: &Rendering, values: &Value) -> Next {
-    let (history, install) = (&past.history, past.install);
+/// Whether helm would install: there is nothing, or nothing that counts any more.
+fn is_install(history: &History) -> bool {
+    history.newest.as_ref().is_none_or(|newest| newest.status == Status::Uninstalled)
+}
+
+/// What comes next; `other` is the newest revision where its texts are others than those of the rendering.
+fn next(vault: &Vault, history: &History, other: Option<&Revision>, rendering: &Rendering, values: &Value) -> Next {
     let Some(newest) = &history.newest else {
         return Next {
             revision: 1,
-            install,
+            install: true,
             because: Some("first installation".to_owned()),
             busy: None,
+            abandoned: None,
             first_deployed: None,
         };
     };
-    let busy = (newest.status.is_pending() && history.age < ABANDONED_AFTER).then(|| ABANDONED_AFTER - history.age);
+    let left = ABANDONED_AFTER.saturating_sub(history.age);
+    let busy = (newest.status.is_pending() && left > 0).then_some(left);
+    let abandoned = (newest.status.is_pending() && left <= 0).then_some(newest.revision);
     let first_deployed = newest.first_deployed.map(|at| at.to_string());
-    let because = reason(world, past, newest, rendering, values);
+    let because = reason(vault, newest, other, rendering, values);
     let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
-    Next { revision, install, because, busy, first_deployed }
+    Next { revision, install: is_install(history), because, busy, abandoned, first_deployed }
 }
 
 /// Why the newest revision isn't enough.
-fn reason(world: &World, past: &Past, newest: &Revision, rendering: &Rendering, values: &Value) -> Option<String> {
+fn reason(
+    vault: &Vault,
+    newest: &Revision,
+    other: Option<&Revision>,
+    rendering: &Rendering,
+    values: &Value,
+) -> Option<String> {
     if newest.status != Status::Deployed {
         return Some(format!("revision {} is {}", newest.revision, newest.status));
     }
@@ -261,12 +281,12 @@ fn reason(world: &World, past: &Past, newest: &Revision, rendering: &Rendering, 
         // Only where values moved, not what they say: helm lets secrets stand among them.
         return Some(format!("values changed: {}", moved.join(", ")));
     }
-    (!past.same && !same_objects(world, newest, rendering)).then(|| "the chart renders differently".to_owned())
+    other.filter(|other| !same_objects(vault, other, rendering)).map(|_| "the chart renders differently".to_owned())
 }
 
-fn same_texts(newest: &Revision, rendering: &Rendering) -> bool {
+fn same_texts(vault: &Vault, newest: &Revision, rendering: &Rendering) -> bool {
     let hooks = newest.hooks.iter().map(|hook| (&hook.facts, hook.manifest.expose_secret()));
-    texts_digest(newest.manifest.expose_secret(), hooks) == rendering.texts
+    texts_digest(vault, newest.manifest.expose_secret(), hooks) == rendering.texts
 }
 
 /// The paths at which two sets of user values differ.
@@ -294,7 +314,7 @@ fn as_recorded(values: Value) -> Value {
 }
 
 /// Compares the documents themselves: the texts may differ in spelling, and in what each rendering makes anew.
-fn same_objects(world: &World, newest: &Revision, rendering: &Rendering) -> bool {
+fn same_objects(vault: &Vault, newest: &Revision, rendering: &Rendering) -> bool {
     let Ok(recorded) = Manifest::parse(newest.manifest.expose_secret()) else { return false };
     let texts = newest.hooks.iter().map(|hook| hook.manifest.expose_secret().to_owned()).collect::<Vec<_>>();
     let hooks =
@@ -308,23 +328,23 @@ fn same_objects(world: &World, newest: &Revision, rendering: &Rendering) -> bool
         .chain(rendering.hooks.iter().map(|hook| hook.rendered.document()));
     for document in rendered {
         let Some(there) = recorded.remove(&identity(&document.body)) else { return false };
-        if !same_document(world, document, there) {
+        if !same_document(vault, document, there) {
             return false;
         }
     }
     recorded.is_empty()
 }
 
-fn same_document(world: &World, wanted: &Document, recorded: Value) -> bool {
+fn same_document(vault: &Vault, wanted: &Document, recorded: Value) -> bool {
     let is_secret = recorded["kind"] == "Secret" && recorded["apiVersion"] == "v1";
-    let mut recorded = if is_secret { world.vault.seal_document(recorded).body } else { recorded };
+    let mut recorded = if is_secret { vault.seal_document(recorded).body } else { recorded };
     for (pointer, hole) in &wanted.holes {
         let (Some(place), Some(rendered)) = (recorded.pointer_mut(pointer), wanted.body.pointer(pointer)) else {
             continue;
         };
         match (hole, &place) {
             (Hole::Generated, _) => *place = rendered.clone(),
-            (Hole::Secret, Value::String(text)) if !is_secret => *place = Value::String(world.vault.seal(text)),
+            (Hole::Secret, Value::String(text)) if !is_secret => *place = Value::String(vault.seal(text)),
             (Hole::Secret, _) => {}
         }
     }
@@ -343,32 +363,48 @@ fn stored(document: Document) -> Document {
 }
 
 /// The same, with the metadata by which helm knows whose it is.
-fn owned(document: Document, release: &ReleaseName) -> Document {
+fn owned(document: Document, question: &ChartQuestion) -> Document {
     let document = stored(document);
-    Document { body: owned_by_release(document.body, &release.name, &release.namespace), ..document }
+    Document { body: owned_by_release(document.body, &question.release, &question.namespace), ..document }
 }
 
 /// Where objects of a chart are: in their own namespace, in the release's, or in none.
 struct Places<'a> {
-    world: &'a World,
+    discovery: &'a Discovery,
     namespace: &'a str,
     brought: BTreeMap<Gvk, bool>,
 }
 
 impl<'a> Places<'a> {
-    fn of<'d>(world: &'a World, question: &'a ChartQuestion, documents: impl Iterator<Item = &'d Document>) -> Self {
-        let definitions =
-            documents.map(|document| &document.body).filter(|body| Gvk::of(body).is_some_and(|gvk| gvk.is_crd()));
+    fn of<'d>(
+        discovery: &'a Discovery,
+        question: &'a ChartQuestion,
+        documents: impl Iterator<Item = &'d Document>,
+    ) -> Self {
+        let bodies = documents.map(|document| &document.body);
+        let definitions = bodies.filter(|body| Gvk::of(body).is_some_and(|gvk| gvk.is_crd()));
         let brought = definitions.flat_map(Resolved::of_crd).map(|kind| (kind.gvk, kind.namespaced)).collect();
-        Self { world, namespace: &question.namespace, brought }
+        Self { discovery, namespace: &question.namespace, brought }
     }
 
     fn address(&self, document: &Value) -> Option<Address> {
         let gvk = Gvk::of(document)?;
-        let known = self.world.discovery.resolve(&gvk).map(|kind| kind.namespaced);
+        let known = self.discovery.resolve(&gvk).map(|kind| kind.namespaced);
         let namespaced = known.or_else(|| self.brought.get(&gvk).copied());
         let says = document["metadata"]["namespace"].is_string();
         address(document, namespaced.unwrap_or(says), self.namespace)
+    }
+
+    /// The definitions among objects that others of these objects can't do without.
+    fn definitions(&self, objects: &[Item]) -> Vec<Address> {
+        let kind = |object: &Item| Gvk::of_address(&object.address);
+        let unknown = |gvk: &Gvk| self.discovery.resolve(gvk).is_none();
+        let used: HashSet<Gvk> = objects.iter().map(kind).filter(unknown).collect();
+        let definitions = objects.iter().filter(|object| kind(object).is_crd());
+        let brings =
+            |object: &&Item| Resolved::of_crd(&object.document.body).iter().any(|kind| used.contains(&kind.gvk));
+        let needed = if used.is_empty() { Vec::new() } else { definitions.filter(brings).collect() };
+        needed.into_iter().map(|object| object.address.clone()).collect()
     }
 
     fn items(&self, documents: Vec<Document>) -> Vec<Item> {
@@ -403,36 +439,18 @@ impl<'a> Places<'a> {
     }
 }
 
-/// What the revisions that may still have objects in the cluster hold, and this rendering doesn't.
-fn removed<'a>(
-    places: &Places<'_>,
-    revisions: impl Iterator<Item = &'a Revision>,
-    objects: &[Item],
-) -> Result<Vec<Address>, DriverError> {
-    let identity = |address: &Address| {
-        let gvk = Gvk::of_address(address);
-        (gvk.group, gvk.kind, address.scope.clone(), address.name.clone())
-    };
-    let mut known: HashSet<_> = objects.iter().map(|item| identity(&item.address)).collect();
-    let mut removed = Vec::new();
-    for revision in revisions.filter(|revision| revision.status != Status::Uninstalled) {
-        let manifest = Manifest::parse(revision.manifest.expose_secret()).map_err(|error| {
-            DriverError::new(format!("reading the manifest of revision {}", revision.revision), error)
-                .fault(Fault::World)
-        })?;
-        let addresses = manifest.objects.iter().filter_map(|parsed| places.address(&parsed.value));
-        removed.extend(addresses.filter(|address| known.insert(identity(address))));
-    }
-    Ok(removed)
-}
-
 fn remarks(rendering: &Rendering) -> Vec<String> {
     let mut remarks = Vec::new();
     if rendering.volatile.lookup {
-        remarks.push("the chart looks things up in the cluster; a plan renders it as if it found nothing".to_owned());
+        remarks.push(
+            "templates of the chart can look things up in the cluster; a plan renders them as if nothing were there"
+                .to_owned(),
+        );
     }
     if rendering.volatile.revision {
-        remarks.push("the chart writes its revision number into objects; a plan renders it as revision 1".to_owned());
+        remarks.push(
+            "templates of the chart can use the number of the revision; a plan renders them as revision 1".to_owned(),
+        );
     }
     remarks
 }

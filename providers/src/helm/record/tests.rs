@@ -244,3 +244,22 @@ proptest! {
         prop_assert_eq!(read.revision, revision);
     }
 }
+
+#[test]
+fn a_record_notes_how_its_own_hooks_ran() {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let run = |kind: &str, name: &str, succeeded| HookRun {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        started: at(1),
+        completed: at(2),
+        succeeded,
+    };
+    let hook = |kind: &str| json!({"kind": kind, "name": "a", "last_run": {"phase": ""}});
+    let record = json!({"hooks": [hook("Job"), hook("Pod"), hook("Secret")]});
+    let noted =
+        ran(record, &[run("Job", "a", false), run("Job", "a", true), run("Pod", "a", false), run("Pod", "b", true)]);
+    let phases: Vec<&Value> = (0..3).map(|index| &noted["hooks"][index]["last_run"]["phase"]).collect();
+    assert_eq!(phases, ["Succeeded", "Failed", ""]);
+    assert_eq!(noted["hooks"][0]["last_run"]["started_at"], "1970-01-01T00:00:01Z");
+}

@@ -31,6 +31,21 @@ pub struct Opening<'a> {
     pub now: Timestamp,
 }
 
+/// One run of a hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookRun {
+    /// The hook's kind, without group and version.
+    pub kind: String,
+    /// The hook's name.
+    pub name: String,
+    /// When it was made.
+    pub started: Timestamp,
+    /// When it had ended.
+    pub completed: Timestamp,
+    /// Whether it ended well.
+    pub succeeded: bool,
+}
+
 /// Makes the record of a revision that is about to be applied, from what helm's dry run says of it (chart, values, notes).
 ///
 /// It is pending in helm's words, as an installation or an upgrade, whichever helm would do, and says that it is applied
@@ -62,6 +77,21 @@ pub fn finished(mut record: Value, status: Status, description: &str) -> Value {
         info.insert("description".into(), description.into());
         if status != Status::Uninstalled {
             info.remove("deleted");
+        }
+    }
+    record
+}
+
+/// Notes in a record how its hooks ran, the last run of each.
+pub fn ran(mut record: Value, runs: &[HookRun]) -> Value {
+    for hook in record.get_mut("hooks").and_then(Value::as_array_mut).into_iter().flatten() {
+        let own = |run: &&HookRun| hook["name"] == run.name.as_str() && hook["kind"] == run.kind.as_str();
+        if let Some(run) = runs.iter().rev().find(own) {
+            hook["last_run"] = json!({
+                "started_at": run.started.to_string(),
+                "completed_at": run.completed.to_string(),
+                "phase": if run.succeeded { "Succeeded" } else { "Failed" },
+            });
         }
     }
     record

@@ -263,6 +263,10 @@ fn what_others_stand_on_is_ready_when_the_server_says_so() {
             (json!({}), json!({}), "waiting: not Available yet"),
         ],
     );
+}
+
+#[test]
+fn namespaces_and_claims_are_ready_by_their_phase() {
     check(
         "Namespace",
         &[

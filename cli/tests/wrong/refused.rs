@@ -1,0 +1,120 @@
+//! What stands in the way of a plan: it is shown, the exit code is 5, and nothing at all is written.
+
+use crate::common::audit;
+use crate::common::process::Ran;
+use crate::common::scenario::Scenario;
+
+/// Plans and applies, of which neither may write; gives the plan's text with `NAMESPACE` for the scenario's own.
+#[track_caller]
+fn refused(scenario: &Scenario) -> String {
+    let mark = audit::mark();
+    let planned = scenario.cfrt(&["plan", "desired.toml"]).exits(5);
+    let applied = scenario.cfrt(&["apply", "desired.toml", "--yes"]).exits(5);
+    assert!(audit::mutating(&audit::since(mark, scenario)).is_empty(), "a refused plan writes");
+    for Ran { stderr, .. } in [&planned, &applied] {
+        assert!(stderr.starts_with("error: ") && stderr.contains("of this plan may not be carried out"), "{stderr}");
+    }
+    planned.stdout.replace(&scenario.namespace, "NAMESPACE")
+}
+
+/// That a step is refused, and why.
+#[track_caller]
+fn says(text: &str, step: &str, why: &str) {
+    let mut lines = text.lines().map(str::trim).skip_while(|line| *line != format!("! {step}")).skip(1);
+    assert_eq!(lines.next(), Some(why), "{text}");
+}
+
+fn made(scenario: &Scenario) {
+    let _made = scenario.kubectl(&["create", "namespace", &scenario.namespace]).exits(0);
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn an_object_that_no_release_made_is_not_taken() {
+    let scenario = Scenario::small("foreign");
+    made(&scenario);
+    let _foreign = scenario.kubectl(&["create", "configmap", &scenario.release]).exits(0);
+    says(&refused(&scenario), "ConfigMap NAMESPACE/NAMESPACE", "it is there already, and no release made it");
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn an_object_of_another_release_is_not_taken() {
+    let scenario = Scenario::small("other");
+    made(&scenario);
+    let _foreign = scenario.kubectl(&["create", "configmap", &scenario.release]).exits(0);
+    let annotations = ["meta.helm.sh/release-name=blue", "meta.helm.sh/release-namespace=green"];
+    let annotate = [&["annotate", "configmap", &scenario.release], &annotations[..]].concat();
+    let _annotated = scenario.kubectl(&annotate).exits(0);
+    says(&refused(&scenario), "ConfigMap NAMESPACE/NAMESPACE", "it belongs to release green/blue");
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_namespace_that_is_being_deleted_is_shown_with_what_holds_it() {
+    let scenario = Scenario::small("terminating");
+    made(&scenario);
+    let _held = scenario.kubectl(&["create", "configmap", "held"]).exits(0);
+    let finalizer = r#"{"metadata":{"finalizers":["example.com/hold"]}}"#;
+    let _held = scenario.kubectl(&["patch", "configmap", "held", "--type", "merge", "--patch", finalizer]).exits(0);
+    let _going = scenario.kubectl(&["delete", "namespace", &scenario.namespace, "--wait=false"]).exits(0);
+    let text = crate::common::process::until("the namespace says what holds it", || {
+        let text = scenario.cfrt(&["plan", "desired.toml"]).exits(5).stdout;
+        text.contains("example.com/hold").then_some(text)
+    });
+    let _free = scenario.kubectl(&[
+        "patch",
+        "configmap",
+        "held",
+        "--type",
+        "json",
+        "--patch",
+        r#"[{"op":"remove","path":"/metadata/finalizers"}]"#,
+    ]);
+    says(
+        &text.replace(&scenario.namespace, "NAMESPACE"),
+        "Namespace NAMESPACE",
+        "it is being deleted: Some resources are remaining: configmaps. has 1 resource instances; \
+         Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances",
+    );
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_definition_is_not_deleted() {
+    let scenario = Scenario::small("definition");
+    scenario.values("crd: {enabled: true, group: NAMESPACE.example.com}");
+    let _installed = scenario.apply_unjudged().1.exits(0);
+    scenario.values("");
+    says(
+        &refused(&scenario),
+        "CustomResourceDefinition widgets.NAMESPACE.example.com",
+        "no longer in the chart, but a CustomResourceDefinition is not deleted: what it holds would go with it; \
+         delete it by hand, or annotate it with helm.sh/resource-policy: keep",
+    );
+    assert!(scenario.find(&format!("crd/widgets.{}.example.com", scenario.namespace)).is_some());
+}
+
+fn workloads(image: &str, label: &str) -> String {
+    format!(
+        "extraObjects:
+- {{apiVersion: batch/v1, kind: Job, metadata: {{name: task}}, spec: {{template: {{spec: {{restartPolicy: Never, containers: [{{name: a, image: {image}}}]}}}}}}}}
+- {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: app}}, spec: {{selector: {{matchLabels: {{app: {label}}}}}, template: {{metadata: {{labels: {{app: {label}}}}}, spec: {{containers: [{{name: a, image: a:1}}]}}}}}}}}"
+    )
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_field_that_can_not_be_changed_is_shown_with_the_words_of_the_server() {
+    let scenario = Scenario::small("immutable");
+    scenario.values(&workloads("a:1", "one"));
+    let _installed = scenario.apply_unjudged().1.exits(0);
+    scenario.values(&workloads("a:2", "two"));
+    let text = refused(&scenario);
+    let refusal = "the API server refuses it: ";
+    let job = "Job.batch \"task\" is invalid: spec.template: field is immutable";
+    says(&text, "Job NAMESPACE/task", &format!("{refusal}{job}"));
+    let app = "Deployment.apps \"app\" is invalid: spec.selector: \
+               Invalid value: {\"matchLabels\":{\"app\":\"two\"}}: field is immutable";
+    says(&text, "Deployment NAMESPACE/app", &format!("{refusal}{app}"));
+}
