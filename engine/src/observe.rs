@@ -1,15 +1,27 @@
 //! The graph to observations: everything is looked at side by side, and more closely only where a doubt is left.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::future::try_join_all;
 
+use crate::change::Change;
 use crate::driver::{Depth, Driver, DriverError, Drivers, Observation, Wanted};
 use crate::graph::ResourceGraph;
 use crate::plan::change_of;
+use crate::resource::Resource;
 
 /// What was seen of each resource, by its index in the graph.
-pub type Observations = Vec<Observation>;
+pub type Observations = Vec<Seen>;
+
+/// What was seen of one resource.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What was seen.
+    pub observation: Observation,
+    /// What that means for the resource by itself, where looking had to decide it: comparing is most of the work.
+    pub(crate) change: Option<Change>,
+}
 
 /// Looks at every resource of a graph. Reads only.
 ///
@@ -24,19 +36,22 @@ pub async fn observe<W: Sync>(
     let everything: Vec<usize> = (0..graph.resources().len()).collect();
     let mut seen = vec![Observation::Absent; everything.len()];
     look(graph, drivers, world, &everything, Depth::Full, &mut seen).await?;
-    let doubtful = wanting(graph, &seen, drivers);
+    let changes = changes(graph, &seen, drivers);
+    // A difference only the world itself can confirm.
+    let writes = |index: &usize| changes[*index].as_ref().is_some_and(|change| change.action.writes());
+    let doubtful: Vec<usize> = everything.into_iter().filter(writes).collect();
     look(graph, drivers, world, &doubtful, Depth::DryRun, &mut seen).await?;
-    Ok(seen)
+    let certain = changes.into_iter().map(|change| change.filter(|change| !change.action.writes()));
+    Ok(seen.into_iter().zip(certain).map(|(observation, change)| Seen { observation, change }).collect())
 }
 
-/// The resources whose difference only the world itself can confirm. Pure.
-fn wanting<W>(graph: &ResourceGraph, seen: &Observations, drivers: &Drivers<W>) -> Vec<usize> {
-    let present = |index: &usize| matches!(seen[*index], Observation::Present { .. });
-    let doubtful = |index: &usize| {
-        let resource = &graph.resources()[*index];
-        change_of(drivers.get(resource.driver), resource, &seen[*index]).action.writes()
+/// What must happen to the resources that are there. Pure.
+fn changes<W>(graph: &ResourceGraph, seen: &[Observation], drivers: &Drivers<W>) -> Vec<Option<Change>> {
+    let change = |(resource, seen): (&Arc<Resource>, &Observation)| match seen {
+        Observation::Present { .. } => Some(change_of(drivers.get(resource.driver), resource, seen)),
+        Observation::Absent | Observation::Hidden { .. } => None,
     };
-    (0..seen.len()).filter(present).filter(doubtful).collect()
+    graph.resources().iter().zip(seen).map(change).collect()
 }
 
 async fn look<W: Sync>(
@@ -45,13 +60,13 @@ async fn look<W: Sync>(
     world: &W,
     wanted: &[usize],
     depth: Depth,
-    seen: &mut Observations,
+    seen: &mut [Observation],
 ) -> Result<(), DriverError> {
     let mut batches: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for &index in wanted {
         batches.entry(graph.resources()[index].driver).or_default().push(index);
     }
-    let before: &Observations = seen;
+    let before: &[Observation] = seen;
     let answers = try_join_all(batches.iter().map(|(driver, batch)| {
         let wanted = batch.iter().map(|&index| Wanted {
             resource: &graph.resources()[index],

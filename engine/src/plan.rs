@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::change::{Action, Change};
 use crate::driver::{Driver, Drivers, Evidence, Observation, Settled, Stamp};
 use crate::graph::{ResourceGraph, Vertex};
-use crate::observe::Observations;
+use crate::observe::{Observations, Seen};
 use crate::resource::{Address, Document, Part, Resource, ResourceId, Trigger, Want};
 
 /// What will happen, resource by resource. Applying it has no choice left but for what is hidden.
@@ -81,14 +81,20 @@ impl Plan {
 pub fn plan<W>(graph: ResourceGraph, observations: Observations, drivers: &Drivers<W>) -> Plan {
     let mut decided: HashMap<ResourceId, Action> = HashMap::new();
     let mut foreseen: HashMap<&Address, &Document> = HashMap::new();
-    let mut seen: Vec<Option<Observation>> = observations.into_iter().map(Some).collect();
+    let mut seen: Vec<Option<Seen>> = observations.into_iter().map(Some).collect();
     let mut steps: Vec<Option<Step>> = vec![None; seen.len()];
     for index in graph.resource_order() {
         let resource = &graph.resources()[index];
         let driver = drivers.get(resource.driver);
-        let observation = with_foresight(resource, seen[index].take().unwrap_or(Observation::Absent), &foreseen);
+        let Some(Seen { observation, change }) = seen[index].take() else { continue };
+        let observation = with_foresight(resource, observation, &foreseen);
         let idle = idle(resource, &decided);
-        let change = if idle { Change::of(Action::Keep) } else { change_of(driver, resource, &observation) };
+        let change = match change {
+            _ if idle => Change::of(Action::Keep),
+            // Of something that is there nothing is foreseen.
+            Some(known) => known,
+            None => change_of(driver, resource, &observation),
+        };
         if let (Action::Create, Some(document)) = (change.action, resource.want.document()) {
             foreseen.entry(&resource.id.address).or_insert(document);
         }

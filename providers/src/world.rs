@@ -15,6 +15,7 @@ use kube::config::Config;
 use crate::drivers::hook::HookRuns;
 use crate::drivers::release::charts::Charts;
 use crate::helm::binary::Search;
+use crate::kube::ahead::Ahead;
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube};
 use crate::kube::config::{configuration, unprepared};
@@ -64,8 +65,10 @@ pub struct World {
     pub target: Target,
     /// The connection to its API server.
     pub kube: Kube,
+    /// What has been asked of it ahead.
+    pub ahead: Ahead,
     /// What the API server knows.
-    pub discovery: Discovery,
+    pub discovery: Arc<Discovery>,
     /// What is being watched.
     pub watches: Watches,
     /// The secrets, sealed.
@@ -103,7 +106,8 @@ impl World {
         Ok(Self {
             target,
             kube,
-            discovery,
+            ahead: Ahead::default(),
+            discovery: Arc::new(discovery),
             watches,
             vault,
             charts,

@@ -22,5 +22,8 @@ pub(crate) async fn run(arguments: &PlanArguments) -> Result<Exit, Trouble> {
     };
     screen::print(&shown)?;
     screen::tell(&failure::refused(&prepared.plan));
-    Ok(Exit::of_plan(&prepared.plan, arguments.detailed_exit_code))
+    let exit = Exit::of_plan(&prepared.plan, arguments.detailed_exit_code);
+    // The process ends here: taking apart all that was read, value by value, is a twentieth of its work.
+    std::mem::forget(prepared);
+    Ok(exit)
 }

@@ -316,6 +316,18 @@ fn parse_date(text: &str) -> Option<i64> {
 }
 
 #[cfg(test)]
+impl Kube {
+    /// A client whose answers are played: each is what the function says of the path.
+    pub(crate) fn played(answer: impl Fn(&str) -> String + Clone + Send + Sync + 'static) -> Self {
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let text = answer(request.uri().path());
+            async move { Ok::<_, BoxError>(http::Response::new(Body::from(text.into_bytes()))) }
+        });
+        Self { client: Client::new(service, "default"), sent: Arc::default() }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use crate::kube::call::Apply;
     use crate::kube::gvk::{Gvk, Resolved};

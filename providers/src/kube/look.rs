@@ -66,7 +66,7 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
     let kinds: Vec<_> = kinds.into_values().collect();
     let asked: Vec<(Resolved, Vec<Key>)> =
         kinds.iter().map(|(kind, keys)| (kind.clone(), keys.iter().map(|(_, key)| key.clone()).collect())).collect();
-    let found = read(&world.kube, &asked).await.map_err(unreadable)?;
+    let found = read(&world.kube, &world.ahead, &asked).await.map_err(unreadable)?;
     let resources: HashMap<usize, &Resource> = wanted.iter().map(|(index, wanted)| (*index, wanted.resource)).collect();
     for ((_, keys), mut found) in kinds.into_iter().zip(found) {
         for (index, key) in keys {

@@ -1,5 +1,6 @@
 //! Kubernetes: building requests, sending them, reading many objects at once, comparing one, watching until it is settled.
 
+pub mod ahead;
 mod align;
 pub mod call;
 pub mod client;
@@ -14,6 +15,7 @@ pub mod look;
 pub mod needs;
 pub mod normalise;
 pub(crate) mod path;
+pub(crate) mod pick;
 pub mod podspec;
 pub mod quantity;
 pub mod read;

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::future::try_join_all;
-use serde::Deserialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
+use super::ahead::Ahead;
 use super::call::Call;
 use super::client::{ApiError, Kube};
 use super::gvk::Resolved;
+use super::pick::pick;
 use crate::blocking::blocking;
 
 /// An object to read.
@@ -38,11 +38,20 @@ pub struct ReadError {
 /// # Errors
 ///
 /// The first read that failed.
-pub async fn read(kube: &Kube, wanted: &[(Resolved, Vec<Key>)]) -> Result<Vec<HashMap<Key, Value>>, ReadError> {
-    try_join_all(wanted.iter().map(|(kind, keys)| read_kind(kube, kind, keys))).await
+pub async fn read(
+    kube: &Kube,
+    ahead: &Ahead,
+    wanted: &[(Resolved, Vec<Key>)],
+) -> Result<Vec<HashMap<Key, Value>>, ReadError> {
+    try_join_all(wanted.iter().map(|(kind, keys)| read_kind(kube, ahead, kind, keys))).await
 }
 
-async fn read_kind(kube: &Kube, kind: &Resolved, keys: &[Key]) -> Result<HashMap<Key, Value>, ReadError> {
+async fn read_kind(
+    kube: &Kube,
+    ahead: &Ahead,
+    kind: &Resolved,
+    keys: &[Key],
+) -> Result<HashMap<Key, Value>, ReadError> {
     let mut places: BTreeMap<&str, Vec<&Key>> = BTreeMap::new();
     for key in keys {
         places.entry(&key.namespace).or_default().push(key);
@@ -50,7 +59,7 @@ async fn read_kind(kube: &Kube, kind: &Resolved, keys: &[Key]) -> Result<HashMap
     let found = try_join_all(places.into_iter().map(|(namespace, keys)| async move {
         let found = match keys.as_slice() {
             [one] => get(kube, kind, one).await.map(|object| object.into_iter().collect()),
-            many => list(kube, kind, namespace, many).await,
+            many => list(kube, ahead, kind, namespace, many).await,
         };
         let place = if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") };
         found.map_err(|source: ApiError| ReadError { kind: kind.plural.clone(), place, source })
@@ -72,66 +81,54 @@ pub async fn get(kube: &Kube, kind: &Resolved, key: &Key) -> Result<Option<(Key,
     }
 }
 
-async fn list(kube: &Kube, kind: &Resolved, namespace: &str, keys: &[&Key]) -> Result<Vec<(Key, Value)>, ApiError> {
+/// Asks for the lists that [`read`] will read for these objects; what it reads one by one has to wait.
+pub fn read_ahead(kube: &Kube, ahead: &Ahead, wanted: impl Iterator<Item = (Resolved, String)>) {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (kind, namespace) in wanted {
+        *counts.entry(list_path(&kind, &namespace)).or_default() += 1;
+    }
+    counts.into_iter().filter(|(_, count)| *count > 1).for_each(|(path, _)| ahead.ask(kube, path));
+}
+
+async fn list(
+    kube: &Kube,
+    ahead: &Ahead,
+    kind: &Resolved,
+    namespace: &str,
+    keys: &[&Key],
+) -> Result<Vec<(Key, Value)>, ApiError> {
     let wanted: HashSet<String> = keys.iter().map(|key| key.name.clone()).collect();
-    let path = format!("{}{}", kind.collection(namespace), selection(kind));
+    let path = list_path(kind, namespace);
     let (kind, namespace) = (kind.clone(), namespace.to_owned());
-    match kube.send(&Call::get(path)).await {
+    match ahead.read(kube, path).await {
         // Large answers take milliseconds, in which the others can arrive.
-        Ok(reply) => blocking(move || pick(reply.bytes(), &kind, &namespace, &wanted)).await,
+        Ok(reply) => blocking(move || items(reply.bytes(), &kind, &namespace, &wanted)).await,
         Err(error) if error.is_not_found() => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
 /// Helm's records are Secrets too, each some 300 kB, and are read on their own.
-fn selection(kind: &Resolved) -> &'static str {
-    if kind.gvk.group.is_empty() && kind.gvk.kind == "Secret" {
-        "?fieldSelector=type!%3Dhelm.sh%2Frelease.v1"
-    } else {
-        ""
-    }
+fn list_path(kind: &Resolved, namespace: &str) -> String {
+    let is_secret = kind.gvk.group.is_empty() && kind.gvk.kind == "Secret";
+    let selection = if is_secret { "?fieldSelector=type!%3Dhelm.sh%2Frelease.v1" } else { "" };
+    kind.collection(namespace) + selection
 }
 
-/// Parses only the wanted items of a list; of the others no more than their names.
-fn pick(
+/// The wanted items of a list, each with what it is: items of a built-in kind's list don't say it.
+fn items(
     body: &[u8],
     kind: &Resolved,
     namespace: &str,
     wanted: &HashSet<String>,
 ) -> Result<Vec<(Key, Value)>, ApiError> {
-    let junk = |error: serde_json::Error| ApiError::Junk(error.to_string());
-    let list: List<'_> = serde_json::from_slice(body).map_err(junk)?;
-    let mut found = Vec::new();
-    for item in list.items.unwrap_or_default() {
-        let Item { metadata } = serde_json::from_str(item.get()).map_err(junk)?;
-        if !wanted.contains(&metadata.name) {
-            continue;
-        }
-        let mut object: Value = serde_json::from_str(item.get()).map_err(junk)?;
-        // Items of a built-in kind's list don't say what they are.
-        object["apiVersion"] = Value::from(kind.gvk.api_version());
-        object["kind"] = Value::from(kind.gvk.kind.clone());
-        found.push((Key { namespace: namespace.to_owned(), name: metadata.name }, object));
-    }
-    Ok(found)
-}
-
-#[derive(Deserialize)]
-struct List<'a> {
-    /// An empty list of metadata has `null` here.
-    #[serde(borrow)]
-    items: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    metadata: ItemName,
-}
-
-#[derive(Deserialize)]
-struct ItemName {
-    name: String,
+    let found = pick(body, wanted).map_err(|error| ApiError::Junk(error.to_string()))?;
+    let object = |(name, mut object): (String, Map<String, Value>)| {
+        object.insert("apiVersion".to_owned(), kind.gvk.api_version().into());
+        object.insert("kind".to_owned(), kind.gvk.kind.clone().into());
+        (Key { namespace: namespace.to_owned(), name }, Value::Object(object))
+    };
+    Ok(found.into_iter().map(object).collect())
 }
 
 #[cfg(test)]
@@ -139,23 +136,39 @@ mod tests {
     use super::*;
     use crate::kube::gvk::Gvk;
 
-    fn config_map() -> Resolved {
-        Resolved { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".to_owned(), namespaced: true }
-    }
-
     #[test]
-    fn only_what_is_wanted_is_taken_from_a_list() {
+    fn an_item_of_a_list_says_what_it_is() {
+        let kind = Resolved { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".to_owned(), namespaced: true };
         let body = br#"{"items":[{"metadata":{"name":"a"},"data":{"x":"1"}},{"metadata":{"name":"b"}}]}"#;
-        let found = pick(body, &config_map(), "n", &HashSet::from(["a".to_owned()])).expect("it is a list");
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].1["kind"], "ConfigMap");
-        assert_eq!(found[0].1["data"]["x"], "1");
+        let found = items(body, &kind, "n", &HashSet::from(["a".to_owned()])).expect("it is a list");
+        let [(key, object)] = found.as_slice() else { panic!("one was wanted: {found:?}") };
+        assert_eq!(*key, Key { namespace: "n".to_owned(), name: "a".to_owned() });
+        assert_eq!((&object["apiVersion"], &object["kind"]), (&"v1".into(), &"ConfigMap".into()));
+        assert_eq!(object["data"]["x"], "1");
     }
 
-    #[test]
-    fn a_list_without_items_is_empty_and_junk_is_an_error() {
-        let wanted = HashSet::from(["a".to_owned()]);
-        assert!(pick(br#"{"items":null}"#, &config_map(), "n", &wanted).expect("it is a list").is_empty());
-        assert!(pick(br#"{"items":[{"metadata":3}]}"#, &config_map(), "n", &wanted).is_err());
+    #[tokio::test]
+    async fn only_what_is_read_by_a_list_is_asked_for_ahead() {
+        let resolved = |kind: &str, plural: &str| Resolved {
+            gvk: Gvk::new("v1", kind),
+            plural: plural.to_owned(),
+            namespaced: true,
+        };
+        let (many, one) = (resolved("ConfigMap", "configmaps"), resolved("Service", "services"));
+        let key = |name: &str| Key { namespace: "n".to_owned(), name: name.to_owned() };
+        let wanted = [(many, vec![key("a"), key("b")]), (one, vec![key("a")])];
+        let kube = Kube::played(|path| match path {
+            "/api/v1/namespaces/n/configmaps" => r#"{"items":[{"metadata":{"name":"a"}}]}"#.to_owned(),
+            one => format!(r#"{{"path":"{one}"}}"#),
+        });
+        let ahead = Ahead::default();
+        let places =
+            wanted.iter().flat_map(|(kind, keys)| keys.iter().map(|key| (kind.clone(), key.namespace.clone())));
+        read_ahead(&kube, &ahead, places);
+        assert_eq!(ahead.count(), 1);
+        let found = read(&kube, &ahead, &wanted).await.expect("all is answered");
+        assert_eq!(found.iter().map(HashMap::len).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(found[1][&key("a")]["path"], "/api/v1/namespaces/n/services/a");
+        assert_eq!(ahead.count(), 0, "every answer is used");
     }
 }

@@ -89,26 +89,48 @@ fn list(release: &ReleaseName, more: &str) -> Call {
     Call::get(format!("{path}?labelSelector=owner%3Dhelm,name%3D{}{more}", release.name))
 }
 
+/// The records of a release as they are stored: those that [`History`] tells of, newest first.
+pub struct Records {
+    records: Vec<Record>,
+    age: i64,
+}
+
+impl Records {
+    /// Whether helm would install: there is nothing, or nothing that counts any more.
+    pub fn is_install(&self) -> bool {
+        self.records.first().is_none_or(|newest| newest.label("status") == Status::Uninstalled.word())
+    }
+
+    /// Unpacks them, which takes milliseconds for each.
+    ///
+    /// # Errors
+    ///
+    /// A record that can't be read.
+    pub fn unpack(self) -> Result<History, DriverError> {
+        let mut revisions = self.records.iter().map(Record::decode);
+        let newest = revisions.next().transpose()?;
+        Ok(History { newest, earlier: revisions.collect::<Result<_, _>>()?, age: self.age })
+    }
+}
+
 /// Reads what a plan needs to know of a release: one request, without the revisions that are superseded.
 ///
 /// # Errors
 ///
-/// Records that can't be listed, or whose newest can't be read.
-pub async fn read(kube: &Kube, release: &ReleaseName) -> Result<History, DriverError> {
+/// Records that can't be listed.
+pub async fn read(kube: &Kube, release: &ReleaseName) -> Result<Records, DriverError> {
     let reply = kube.send(&list(release, ",status!%3Dsuperseded")).await.map_err(|error| unreadable(release, error))?;
     let records: List = reply.json().map_err(|error| unreadable(release, error))?;
     let mut records = records.items.unwrap_or_default();
     records.sort_by_key(|record| std::cmp::Reverse(record.revision()));
-    let Some(newest) = records.first() else { return Ok(History::default()) };
+    let Some(newest) = records.first() else { return Ok(Records { records, age: 0 }) };
     let is_deployed = |record: &Record| record.label("status") == Status::Deployed.word();
     let deployed = records.iter().position(is_deployed).unwrap_or(records.len() - 1);
     let touched = ["modifiedAt", "createdAt"].iter().find_map(|label| newest.label(label).parse::<i64>().ok());
     let now = reply.server_time.unwrap_or_else(|| Timestamp::now().as_second());
-    Ok(History {
-        newest: Some(newest.decode()?),
-        earlier: records[..=deployed].iter().skip(1).map(Record::decode).collect::<Result<_, _>>()?,
-        age: touched.map_or(i64::MAX, |touched| now - touched),
-    })
+    let age = touched.map_or(i64::MAX, |touched| now - touched);
+    records.truncate(deployed + 1);
+    Ok(Records { records, age })
 }
 
 /// Creates the record of a revision: that it can't be created twice is what keeps two from working at once.

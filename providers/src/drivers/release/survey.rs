@@ -13,17 +13,19 @@ use serde_json::{Value, json};
 
 use super::dropped::Dropped;
 use super::history::{self, ABANDONED_AFTER, History, ReleaseName};
+use crate::blocking::blocking;
 use crate::helm::chart::{Chart, ChartSource};
 use crate::helm::hook::{HookEvent, HookFacts};
 use crate::helm::manifest::Manifest;
 use crate::helm::record::{Revision, Status};
 use crate::helm::render::RenderRequest;
-use crate::helm::rendering::{Rendering, texts_digest};
+use crate::helm::rendering::{Identity, Rendered, Rendering, texts_digest};
 use crate::helm::values::{self, ValuesError};
 use crate::kube::difference::difference;
 use crate::kube::discovery::Discovery;
 use crate::kube::gvk::{Gvk, Resolved, address};
 use crate::kube::normalise::{normalised, owned_by_release};
+use crate::kube::read::read_ahead;
 use crate::vault::Vault;
 use crate::world::{Access, World};
 
@@ -123,11 +125,27 @@ pub struct Next {
 /// A chart, values or a rendering that can't be had; records that can't be read.
 pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnswer, DriverError> {
     let release = ReleaseName { namespace: question.namespace.clone(), name: question.release.clone() };
-    let (history, chart) = futures::try_join!(history::read(&world.kube, &release), chart(world, question))?;
+    let (records, chart) = futures::try_join!(history::read(&world.kube, &release), chart(world, question))?;
     let values = merged(question)?;
-    let request = request(world, question, chart, values.clone(), is_install(&history));
+    let request = request(world, question, chart, values.clone(), records.is_install());
+    let (history, rendering) = futures::try_join!(blocking(|| records.unpack()), render(world, request))?;
+    let (vault, discovery) = (Arc::clone(&world.vault), Arc::clone(&world.discovery));
+    let question = question.clone();
+    blocking(move || answer(&vault, &discovery, &question, &history, &rendering, values)).await
+}
+
+/// Renders, and asks at once for the lists of what was rendered: while they come, there is much to unpack.
+async fn render(world: &World, request: RenderRequest) -> Result<Arc<Rendering>, DriverError> {
+    let own = request.namespace.clone();
     let rendering = world.charts.render(request, world.access == Access::ReadWrite).await?;
-    answer(&world.vault, &world.discovery, question, &history, &rendering, values)
+    let place = |object: &Rendered| {
+        let Identity { api_version, kind, namespace, .. } = &object.identity;
+        let kind = world.discovery.resolve(&Gvk::new(api_version, kind))?;
+        let namespace = namespace.clone().filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| own.clone());
+        Some(if kind.namespaced { (kind, namespace) } else { (kind, String::new()) })
+    };
+    read_ahead(&world.kube, &world.ahead, rendering.objects.iter().filter_map(place));
+    Ok(rendering)
 }
 
 /// Holds a rendering against the release's records. Pure.
@@ -143,15 +161,16 @@ pub fn answer(
     rendering: &Rendering,
     values: Value,
 ) -> Result<ChartAnswer, DriverError> {
-    let next = next(vault, history, rendering, &values);
+    // What holds the same texts holds nothing that this rendering doesn't.
+    let others = |revision: &&Revision| !same_texts(vault, revision, rendering);
+    let other = history.newest.as_ref().filter(others);
+    let next = next(vault, history, other, rendering, &values);
     let crds: Vec<Document> = rendering.crds.iter().map(|crd| stored(crd.to_document())).collect();
     let objects = rendering.objects.iter().map(|object| owned(object.to_document(), question));
     let objects: Vec<Document> = objects.collect();
     let places = Places::of(discovery, question, crds.iter().chain(&objects));
     let (crds, objects) = (places.items(crds), places.items(objects));
-    // What holds the same texts holds nothing that this rendering doesn't.
-    let others = |revision: &&Revision| !same_texts(vault, revision, rendering);
-    let earlier = history.newest.iter().chain(&history.earlier).filter(others);
+    let earlier = other.into_iter().chain(history.earlier.iter().filter(others));
     let dropped = Dropped::of(earlier, |document| places.address(document), question, &objects)?;
     Ok(ChartAnswer {
         name: rendering.chart.name.clone(),
@@ -218,7 +237,8 @@ fn is_install(history: &History) -> bool {
     history.newest.as_ref().is_none_or(|newest| newest.status == Status::Uninstalled)
 }
 
-fn next(vault: &Vault, history: &History, rendering: &Rendering, values: &Value) -> Next {
+/// What comes next; `other` is the newest revision where its texts are others than those of the rendering.
+fn next(vault: &Vault, history: &History, other: Option<&Revision>, rendering: &Rendering, values: &Value) -> Next {
     let Some(newest) = &history.newest else {
         return Next {
             revision: 1,
@@ -233,13 +253,19 @@ fn next(vault: &Vault, history: &History, rendering: &Rendering, values: &Value)
     let busy = (newest.status.is_pending() && left > 0).then_some(left);
     let abandoned = (newest.status.is_pending() && left <= 0).then_some(newest.revision);
     let first_deployed = newest.first_deployed.map(|at| at.to_string());
-    let because = reason(vault, newest, rendering, values);
+    let because = reason(vault, newest, other, rendering, values);
     let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
     Next { revision, install: is_install(history), because, busy, abandoned, first_deployed }
 }
 
 /// Why the newest revision isn't enough.
-fn reason(vault: &Vault, newest: &Revision, rendering: &Rendering, values: &Value) -> Option<String> {
+fn reason(
+    vault: &Vault,
+    newest: &Revision,
+    other: Option<&Revision>,
+    rendering: &Rendering,
+    values: &Value,
+) -> Option<String> {
     if newest.status != Status::Deployed {
         return Some(format!("revision {} is {}", newest.revision, newest.status));
     }
@@ -255,8 +281,7 @@ fn reason(vault: &Vault, newest: &Revision, rendering: &Rendering, values: &Valu
         // Only where values moved, not what they say: helm lets secrets stand among them.
         return Some(format!("values changed: {}", moved.join(", ")));
     }
-    (!same_texts(vault, newest, rendering) && !same_objects(vault, newest, rendering))
-        .then(|| "the chart renders differently".to_owned())
+    other.filter(|other| !same_objects(vault, other, rendering)).map(|_| "the chart renders differently".to_owned())
 }
 
 fn same_texts(vault: &Vault, newest: &Revision, rendering: &Rendering) -> bool {
