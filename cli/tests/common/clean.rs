@@ -13,6 +13,9 @@ const GROUPS: [&str; 2] = ["argoproj.io", "bitnami.com"];
 /// What it has outside of its own namespace.
 const KINDS: &str = "clusterroles,clusterrolebindings,roles,rolebindings,priorityclasses,customresourcedefinitions";
 
+/// How often it is looked for what is left: a listing or a deletion may fail, and a definition takes a while to go.
+const ROUNDS: usize = 3;
+
 /// Takes away everything of a scenario. Nothing is checked: it also runs when the test has failed already.
 pub(crate) fn up(scenario: &Scenario) {
     if scenario.cluster_wide {
@@ -27,17 +30,20 @@ pub(crate) fn up(scenario: &Scenario) {
 
 /// Takes away the objects of the runtime chart that are in no scenario's namespace.
 pub(crate) fn runtime(scenario: &Scenario) {
-    let found = scenario.kubectl_anywhere(&["get", KINDS, "--all-namespaces", "--output", "json"]);
-    let found: Value = serde_json::from_str(&found.stdout).unwrap_or_default();
-    let doomed: Vec<Value> =
-        found["items"].as_array().into_iter().flatten().filter(|item| is_left(item)).map(named).collect();
-    if doomed.is_empty() {
-        return;
+    for _ in 0..ROUNDS {
+        let found = scenario.kubectl_anywhere(&["get", KINDS, "--all-namespaces", "--output", "json"]);
+        let found: Value = serde_json::from_str(&found.stdout).unwrap_or_default();
+        let doomed: Vec<Value> =
+            found["items"].as_array().into_iter().flatten().filter(|item| is_left(item)).map(named).collect();
+        if !doomed.is_empty() {
+            let list = json!({"apiVersion": "v1", "kind": "List", "items": doomed});
+            scenario.write("doomed.json", &list.to_string());
+            let doomed = ["delete", "--filename", "doomed.json", "--ignore-not-found", "--timeout=240s"];
+            let _gone = scenario.kubectl_anywhere(&doomed);
+        } else if found["items"].is_array() {
+            return;
+        }
     }
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": doomed});
-    scenario.write("doomed.json", &list.to_string());
-    let _gone =
-        scenario.kubectl_anywhere(&["delete", "--filename", "doomed.json", "--ignore-not-found", "--timeout=240s"]);
 }
 
 fn is_left(object: &Value) -> bool {
