@@ -13,6 +13,7 @@ use cfrt_engine::plan::{Plan, plan};
 use cfrt_engine::source::Sources;
 use cfrt_engine::task::TaskId;
 use cfrt_providers::KINDS;
+use cfrt_providers::kinds::crd_adoption::unadoption;
 use cfrt_providers::world::{Access, Surroundings, Target, World};
 
 use crate::args::CommonArguments;
@@ -77,7 +78,25 @@ pub(crate) struct Drawn {
 /// Everything that [`Trouble`] names, from an unreadable file to an unreachable cluster.
 pub(crate) async fn prepare(common: &CommonArguments, access: Access) -> Result<Prepared, Trouble> {
     let began = Instant::now();
-    let Drawn { world, drivers, graph, facts, notes } = draw(&common.file, common.helm.clone(), access).await?;
+    let drawn = draw(&common.file, common.helm.clone(), access).await?;
+    planned(drawn, began).await
+}
+
+/// Makes the plan that gives back what an adoption took.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub(crate) async fn prepare_return(common: &CommonArguments) -> Result<Prepared, Trouble> {
+    let began = Instant::now();
+    let sources = load(&common.file)?;
+    let tasks = unadoption(tasks(&sources)?.facts);
+    let drawn = expanded(sources, tasks, common.helm.clone(), Access::ReadWrite).await?;
+    planned(drawn, began).await
+}
+
+async fn planned(drawn: Drawn, began: Instant) -> Result<Prepared, Trouble> {
+    let Drawn { world, drivers, graph, facts, notes } = drawn;
     let observations = observe(&graph, &drivers, &world).await?;
     let mut plan = plan(graph, observations, &drivers);
     world.conceal(&mut plan);
@@ -94,6 +113,10 @@ pub(crate) async fn prepare(common: &CommonArguments, access: Access) -> Result<
 pub(crate) async fn draw(file: &Path, helm: Option<PathBuf>, access: Access) -> Result<Drawn, Trouble> {
     let sources = load(file)?;
     let tasks = tasks(&sources)?;
+    expanded(sources, tasks, helm, access).await
+}
+
+async fn expanded(sources: Sources, tasks: Tasks, helm: Option<PathBuf>, access: Access) -> Result<Drawn, Trouble> {
     let around = Surroundings { helm, ..Surroundings::default() };
     let world = World::connect(&tasks.facts.cluster, access, around).await?;
     let drivers = cfrt_providers::drivers();

@@ -36,6 +36,15 @@ const TICK: Duration = Duration::from_millis(100);
 /// What kept the plan from being made, printed or agreed to; what happens while it is carried out is in the exit code.
 pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
     let prepared = prepare(&arguments.common, Access::ReadWrite).await?;
+    carry_through(arguments, prepared).await
+}
+
+/// Shows what was prepared, asks, and carries it out.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) async fn carry_through(arguments: &ApplyArguments, prepared: Prepared) -> Result<Exit, Trouble> {
     let output = arguments.common.output;
     if output == Output::Text {
         screen::print(&text::plan(&prepared.about, &prepared.plan))?;

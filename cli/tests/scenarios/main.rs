@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod adoption;
 mod broken_hooks;
 mod definitions;
 mod drift;

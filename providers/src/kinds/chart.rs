@@ -61,29 +61,20 @@ impl Kind for Chart {
     }
 
     fn after(&self) -> &'static [&'static str] {
-        &["namespace", "secret-copy"]
+        &["namespace", "secret-copy", "crd-adoption"]
     }
 
     fn tasks(&self, desired: &DesiredState<'_>, facts: &Facts) -> Result<Vec<Box<dyn Task>>, Mistakes> {
-        // First: what values don't have can't be read into them.
-        written::set(desired)?;
-        let Some(table) = desired.table::<Table>("chart")? else { return Ok(Vec::new()) };
-        let written = both(written::exact(&table.version), written::source(&table.source, table.name.as_deref()));
-        let ((version, ()), stated) = both(written, stated(desired, facts))?;
-        let question = ChartQuestion {
-            source: source(desired, &table.source),
-            name: table.name.clone(),
-            version,
-            facts: nested(&stated),
-            values: table.values.iter().map(|file| beside(desired, file)).collect(),
-            set: Value::Object(table.set.into_iter().collect()),
-            namespace: facts.runtime.namespace.get_ref().as_str().to_owned(),
-            release: facts.runtime.release.get_ref().as_str().to_owned(),
-        };
-        let chart = OneChart { question, stated };
-        chart.check_facts(&chart.question.set)?;
+        let Some(chart) = OneChart::read(desired, facts)? else { return Ok(Vec::new()) };
         Ok(vec![Box::new(chart)])
     }
+}
+
+/// What is asked about the chart of a file; nothing where the file has none, or says something wrong of it.
+///
+/// Others ask the same question, and with it get the same answer.
+pub(crate) fn question(desired: &DesiredState<'_>, facts: &Facts) -> Option<Question> {
+    OneChart::read(desired, facts).ok().flatten().map(|chart| chart.ask())
 }
 
 /// A path is meant from the file that names it; anything with a scheme is an address.
@@ -134,7 +125,7 @@ fn nested(stated: &[Stated]) -> Value {
 
 impl Task for OneChart {
     fn questions(&self) -> Vec<Question> {
-        vec![Question { driver: "release", about: serde_json::to_value(&self.question).unwrap_or(Value::Null) }]
+        vec![self.ask()]
     }
 
     fn expand(&self, id: &TaskId, answers: &Answers) -> Result<Expansion, Mistakes> {
@@ -160,6 +151,31 @@ impl Task for OneChart {
 }
 
 impl OneChart {
+    fn read(desired: &DesiredState<'_>, facts: &Facts) -> Result<Option<Self>, Mistakes> {
+        // First: what values don't have can't be read into them.
+        written::set(desired)?;
+        let Some(table) = desired.table::<Table>("chart")? else { return Ok(None) };
+        let written = both(written::exact(&table.version), written::source(&table.source, table.name.as_deref()));
+        let ((version, ()), stated) = both(written, stated(desired, facts))?;
+        let question = ChartQuestion {
+            source: source(desired, &table.source),
+            name: table.name.clone(),
+            version,
+            facts: nested(&stated),
+            values: table.values.iter().map(|file| beside(desired, file)).collect(),
+            set: Value::Object(table.set.into_iter().collect()),
+            namespace: facts.runtime.namespace.get_ref().as_str().to_owned(),
+            release: facts.runtime.release.get_ref().as_str().to_owned(),
+        };
+        let chart = Self { question, stated };
+        chart.check_facts(&chart.question.set)?;
+        Ok(Some(chart))
+    }
+
+    fn ask(&self) -> Question {
+        Question { driver: "release", about: serde_json::to_value(&self.question).unwrap_or(Value::Null) }
+    }
+
     /// A fact is stated once: values that say otherwise are a mistake, wherever they come from.
     fn check_facts(&self, values: &Value) -> Result<(), Mistakes> {
         let says_otherwise = self.stated.iter().filter_map(|fact| {

@@ -1,10 +1,10 @@
 //! Resources to observations: reads them all, side by side, and asks the server to predict those that are in doubt.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use cfrt_engine::driver::{Depth, DriverError, Fault, Observation, Predicted, Stamp, Wanted};
-use cfrt_engine::resource::{Document, Hole, Resource, ResourceId};
+use cfrt_engine::resource::{Document, Hole, Part, Resource, ResourceId};
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 
@@ -64,13 +64,17 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
         }
     }
     let kinds: Vec<_> = kinds.into_values().collect();
-    let asked: Vec<(Resolved, Vec<Key>)> =
-        kinds.iter().map(|(kind, keys)| (kind.clone(), keys.iter().map(|(_, key)| key.clone()).collect())).collect();
+    let asked: Vec<(Resolved, Vec<Key>)> = kinds.iter().map(|(kind, keys)| (kind.clone(), distinct(keys))).collect();
     let found = read(&world.kube, &world.ahead, &asked).await.map_err(unreadable)?;
     let resources: HashMap<usize, &Resource> = wanted.iter().map(|(index, wanted)| (*index, wanted.resource)).collect();
     for ((_, keys), mut found) in kinds.into_iter().zip(found) {
+        // Several resources can be parts of one object; only the last one needs no copy.
+        let mut open: HashMap<Key, usize> = HashMap::new();
+        keys.iter().for_each(|(_, key)| *open.entry(key.clone()).or_default() += 1);
         for (index, key) in keys {
-            let observation = match found.remove(&key) {
+            let open = open.entry(key.clone()).and_modify(|open| *open -= 1).or_default();
+            let live = if *open == 0 { found.remove(&key) } else { found.get(&key).cloned() };
+            let observation = match live {
                 Some(live) => present(&world.vault, resources[&index], live),
                 None => Observation::Absent,
             };
@@ -78,6 +82,11 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
         }
     }
     Ok(seen)
+}
+
+fn distinct(keys: &[(usize, Key)]) -> Vec<Key> {
+    let mut distinct = HashSet::new();
+    keys.iter().filter(|(_, key)| distinct.insert(key)).map(|(_, key)| key.clone()).collect()
 }
 
 /// The kinds that the batch itself brings and the server doesn't know yet, each with the definition that brings it.
@@ -123,11 +132,15 @@ fn sealed(vault: &Vault, resource: &Resource, live: Value) -> Value {
 }
 
 /// Asks the server what an apply would make of the object. What it can't be asked for stays with our own comparison.
-async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -> Result<Observation, DriverError> {
+pub(super) async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -> Result<Observation, DriverError> {
     let before = wanted.before.cloned().unwrap_or(Observation::Absent);
     let (Observation::Present { live, stamp, .. }, Some(document)) = (&before, wanted.resource.want.document()) else {
         return Ok(before);
     };
+    if wanted.resource.id.part == Part::Adoption {
+        // Labels and annotations hold no surprise, and a definition's dry run takes the server long.
+        return Ok(before);
+    }
     // Before ownership is migrated an apply doesn't remove what it will remove afterwards.
     let Some(body) = to_send(&world.vault, document, live).filter(|_| !fields::needs_migration(live, manager)) else {
         return Ok(before);

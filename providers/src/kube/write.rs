@@ -1,7 +1,7 @@
 //! Steps to requests that write: each for exactly the object, in exactly the revision, that the plan saw.
 
 use cfrt_engine::change::{Action, Change};
-use cfrt_engine::driver::{DriverError, Fault, Observation};
+use cfrt_engine::driver::{Depth, DriverError, Fault, Observation, Stamp, Wanted};
 use cfrt_engine::plan::Step;
 use cfrt_engine::resource::{Document, Resource};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::call::{Apply, Call};
 use super::client::ApiError;
 use super::fields;
 use super::gvk::{Gvk, Resolved};
-use super::look::{key, present, to_send};
+use super::look::{key, predict, present, to_send};
 use super::path::lies_in;
 use super::read::{Key, get};
 use crate::world::World;
@@ -80,6 +80,30 @@ impl<'a> Target<'a> {
         Err(self.stale("updating", ApiError::Transport("others keep writing to it".to_owned())))
     }
 
+    /// Patches an object that is there by what `operations` make of it as it was seen last.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::update`].
+    pub async fn patch(
+        &self,
+        step: &Step,
+        operations: impl Fn(&Value, &Stamp) -> Value,
+        diff: impl Fn(&Resource, &Observation) -> Change,
+    ) -> Result<Value, DriverError> {
+        let mut seen = step.seen.clone();
+        for _ in 0..ATTEMPTS {
+            let Observation::Present { live, stamp, .. } = &seen else { break };
+            let operations = operations(live, stamp);
+            let call = Call::patch(&self.kind, &self.key.namespace, &self.key.name, self.manager, &operations);
+            match self.send(&call).await {
+                Err(error) if error.is_conflict() => seen = self.same_again(step, &diff).await?,
+                result => return result.map_err(|error| self.refused("updating", error)),
+            }
+        }
+        Err(self.stale("updating", ApiError::Transport("others keep writing to it".to_owned())))
+    }
+
     async fn update_once(&self, mut body: Value, live: &Value, uid: &str, revision: &str) -> Result<Value, ApiError> {
         let (namespace, name) = (&self.key.namespace, &self.key.name);
         let mut revision = revision.to_owned();
@@ -115,6 +139,9 @@ impl<'a> Target<'a> {
             return Err(self.stale("updating", ApiError::Transport("it was deleted meanwhile".to_owned())));
         };
         let seen = present(&self.world.vault, self.resource, live);
+        let was_predicted = matches!(step.seen, Observation::Present { predicted: Some(_), .. });
+        let again = Wanted { resource: self.resource, depth: Depth::DryRun, before: Some(&seen) };
+        let seen = if was_predicted { predict(self.world, &again, self.manager).await? } else { seen };
         let moved = diff(self.resource, &seen);
         // A dry run names a field more exactly than our own comparison, so places are held against places.
         let planned = |path: &str| {

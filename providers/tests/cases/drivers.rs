@@ -10,7 +10,7 @@ use cfrt_engine::plan::Step;
 use cfrt_engine::resource::Resource;
 use cfrt_engine::task::{Answer, Question};
 use cfrt_providers::drivers::hook::Hook;
-use cfrt_providers::drivers::object::{HELM, Object};
+use cfrt_providers::drivers::object::{HELM, OWN, Object};
 use cfrt_providers::drivers::release::history::{ABANDONED, History};
 use cfrt_providers::drivers::release::survey::{ChartAnswer, ChartQuestion, answer, merged};
 use cfrt_providers::drivers::release::{Release, Settings};
@@ -46,7 +46,7 @@ struct MapObject;
 
 impl MapObject {
     fn manager(resource: &Resource) -> &str {
-        resource.settings["manager"].as_str().expect("an object's settings name its manager")
+        resource.settings["manager"].as_str().unwrap_or(OWN)
     }
 
     fn observe(world: &MapWorld, wanted: &Wanted<'_>, batch: &[Wanted<'_>]) -> Observation {
