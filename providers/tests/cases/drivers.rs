@@ -20,7 +20,7 @@ use cfrt_providers::helm::record::{Revision, Status};
 use cfrt_providers::kube::fields::needs_migration;
 use cfrt_providers::kube::gvk::Gvk;
 use cfrt_providers::kube::look::{definitions, present};
-use cfrt_providers::secrets::{Source, encode, keep};
+use cfrt_providers::secrets::{Found, SecretQuestion, Source, encode, keep, keep_of};
 use cfrt_providers::world::World;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use serde::Deserialize as _;
@@ -79,9 +79,9 @@ impl MapObject {
         Observation::Present { live: Arc::clone(shown), stamp: stamp.clone(), predicted: Some(predicted) }
     }
 
-    fn secret(world: &MapWorld, about: &Value) -> Result<String, DriverError> {
-        let source = Source::deserialize(about).expect("a kind asks for a source");
-        let encoded = match &source {
+    fn secret(world: &MapWorld, about: &Value) -> Result<Found, DriverError> {
+        let question = SecretQuestion::deserialize(about).expect("a kind asks for a source");
+        let encoded = match &question.source {
             Source::Env(name) => encode(&world.environment[name].as_str().into()),
             Source::File(path) => {
                 let text = std::fs::read_to_string(world.folder.join(path)).expect("the case has the file");
@@ -89,11 +89,10 @@ impl MapObject {
             }
             Source::Secret { namespace, name, key } => {
                 let address = cfrt_engine::resource::Address::new("v1/Secret", namespace, name);
-                let secret = world.live(&address).expect("the case has the Secret");
-                secret["data"][key].as_str().expect("the Secret has the key").into()
+                return keep_of(&world.vault, &question, world.live(&address).as_ref(), key);
             }
         };
-        keep(&world.vault, &source, &encoded)
+        keep(&world.vault, &question.source, &encoded)
     }
 }
 
