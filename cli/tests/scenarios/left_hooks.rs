@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::audit::Event;
+use crate::common::audit::{self, Event};
 use crate::common::judge;
 use crate::common::process::{end, until};
 use crate::common::scenario::Scenario;
@@ -49,7 +49,10 @@ fn what_an_earlier_run_left_is_told_and_nothing_else_is_deleted() {
     let mut deleted: Vec<_> = deleted.map(|event| (event.name(), exactly(&event))).collect();
     deleted.sort_by_key(|(name, _)| *name);
     assert_eq!(deleted, [("fresh", Some(before[1].clone())), ("job", Some(before[0].clone()))]);
+    let mark = audit::mark();
     scenario.detailed().exits(0);
+    let asked = audit::since(mark, &scenario);
+    assert!(asked.len() > 5 && asked.iter().all(|event| event.resource() != "jobs"), "a hook that won't run is read");
 }
 
 #[test]
