@@ -12,7 +12,7 @@ use cfrt_engine::event::Event;
 use cfrt_engine::execute::{Options, execute};
 use cfrt_engine::graph::ResourceGraph;
 use cfrt_engine::observe::observe;
-use cfrt_engine::plan::{Plan, plan};
+use cfrt_engine::plan::{Plan, Step, plan};
 use cfrt_engine::report::Report;
 use cfrt_engine::source::{Sources, extends};
 use cfrt_providers::KINDS;
@@ -63,7 +63,9 @@ pub(crate) async fn run(folder: &Path) -> Ran {
 /// What moved in objects that were there, and that the plan doesn't show.
 fn unforeseen(plan: &Plan, before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<String> {
     let mut found = Vec::new();
-    for step in plan.steps.iter().filter(|step| step.resource.driver == "object") {
+    // What is deleted may come back as a hook.
+    let stays = |step: &&Step| step.resource.driver == "object" && step.change.action != Action::Delete;
+    for step in plan.steps.iter().filter(stays) {
         let name = step.resource.id.address.to_string();
         let (Some(was), Some(is)) = (before.get(&name), after.get(&name)) else { continue };
         let shown = |path: &str| step.change.fields.iter().any(|field| path.starts_with(&field.path));
