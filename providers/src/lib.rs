@@ -4,6 +4,7 @@ use cfrt_engine::driver::Drivers;
 use cfrt_engine::task::Kind;
 
 mod blocking;
+pub mod cache_folder;
 pub mod drivers;
 pub mod helm;
 pub mod kinds;

@@ -193,7 +193,7 @@ fn how_to_take(live: &Value) -> &'static str {
 }
 
 /// The name and namespace of the release that an object says it belongs to.
-fn owner(object: &Value) -> Option<(String, String)> {
+pub(super) fn owner(object: &Value) -> Option<(String, String)> {
     let annotation = |name: &str| {
         object["metadata"]["annotations"][format!("meta.helm.sh/release-{name}")].as_str().map(str::to_owned)
     };

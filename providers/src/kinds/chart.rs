@@ -134,9 +134,12 @@ impl Task for OneChart {
         let release = self.release(id, answer);
         let owner = release.id.clone();
         let crds: Vec<Resource> = answer.crds.iter().map(|item| definition(id, item)).collect();
-        let [before, after] = answer.hooks.each_ref().map(|hooks| self.hooks(id, &owner, hooks));
+        let [before, after] = answer.hooks.each_ref().map(|hooks| hooks_of(id, &owner, answer, hooks));
         let objects = self.objects(id, &answer.objects, &answer.dropped);
-        let removed: Vec<Resource> = answer.removed.iter().map(|address| self.removal(id, address)).collect();
+        // What becomes a hook that runs first is replaced by it.
+        let replaced = |address: &&Address| before.iter().any(|hook| hook.id.address == **address);
+        let removed = answer.removed.iter().filter(|address| !replaced(address));
+        let removed: Vec<Resource> = removed.map(|address| self.removal(id, address)).collect();
         // Helm can't say what it would release before it knows the kinds, so their definitions come before the release.
         let early = |object: &&Resource| answer.definitions.contains(&object.id.address);
         let (early, inside): (Vec<_>, Vec<_>) = objects.iter().partition(early);
@@ -230,30 +233,33 @@ impl OneChart {
         });
         objects.collect()
     }
+}
 
-    fn hooks(&self, id: &TaskId, owner: &ResourceId, hooks: &[HookItem]) -> Vec<Resource> {
-        let earlier: Vec<Earlier> =
-            hooks.iter().map(|hook| Earlier::new(&hook.item.address, &hook.facts.delete_policies)).collect();
-        let resource = |(index, hook): (usize, &HookItem)| {
-            let settings = hook::Settings {
-                event: hook.event.to_owned(),
-                weight: hook.facts.weight,
-                policies: hook.facts.delete_policies.clone(),
-                earlier: earlier[..index].to_vec(),
-                last: index + 1 == hooks.len(),
-            };
-            Resource {
-                id: ResourceId { address: hook.item.address.clone(), part: Part::Fields(hook.event) },
-                task: id.clone(),
-                driver: "hook",
-                want: Want::Present(Arc::clone(&hook.item.document)),
-                needs: Vec::new(),
-                trigger: Trigger::With(owner.clone()),
-                settings: serde_json::to_value(settings).unwrap_or(Value::Null),
-            }
+/// The hooks of one event, each with what it must know of the others.
+fn hooks_of(id: &TaskId, owner: &ResourceId, answer: &ChartAnswer, hooks: &[HookItem]) -> Vec<Resource> {
+    let earlier: Vec<Earlier> =
+        hooks.iter().map(|hook| Earlier::new(&hook.item.address, &hook.facts.delete_policies)).collect();
+    let resource = |(index, hook): (usize, &HookItem)| {
+        let settings = hook::Settings {
+            event: hook.event.to_owned(),
+            weight: hook.facts.weight,
+            policies: hook.facts.delete_policies.clone(),
+            earlier: earlier[..index].to_vec(),
+            last: index + 1 == hooks.len(),
+            due: answer.next.because.is_some(),
+            was_object: answer.removed.contains(&hook.item.address),
         };
-        hooks.iter().enumerate().map(resource).collect()
-    }
+        Resource {
+            id: ResourceId { address: hook.item.address.clone(), part: Part::Fields(hook.event) },
+            task: id.clone(),
+            driver: "hook",
+            want: Want::Present(Arc::clone(&hook.item.document)),
+            needs: Vec::new(),
+            trigger: Trigger::With(owner.clone()),
+            settings: serde_json::to_value(settings).unwrap_or(Value::Null),
+        }
+    };
+    hooks.iter().enumerate().map(resource).collect()
 }
 
 /// A definition of a `crds/` folder: Helm makes it where there is none, and never touches it again.

@@ -185,11 +185,17 @@ impl std::fmt::Debug for Kube {
 /// One connection for everything. Without `set_nodelay` each new connection costs 40 ms, and kube's own connector
 /// speaks HTTP/1.1 only, so that twenty reads at once are twenty connections (measured; see ARCHITECTURE.md).
 fn direct(config: &Config, access: Access, sent: Arc<AtomicUsize>) -> Result<Client, kube::Error> {
+    let login = config.auth_layer()?;
+    let mut rest = config.clone();
+    if login.is_some() {
+        // It gave a token, and so no certificate; asked for one, it would run once more, which takes it a second or two.
+        rest.auth_info.exec = None;
+    }
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(Duration::from_secs(10)));
-    let builder = HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?).https_or_http();
+    let builder = HttpsConnectorBuilder::new().with_tls_config(rest.rustls_client_config()?).https_or_http();
     let builder = match &config.tls_server_name {
         Some(name) => {
             let name = hyper_rustls::FixedServerNameResolver::new(
@@ -204,7 +210,7 @@ fn direct(config: &Config, access: Access, sent: Arc<AtomicUsize>) -> Result<Cli
     let service = ServiceBuilder::new()
         .layer(guard(access, sent))
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
+        .option_layer(login)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(hyper);
