@@ -14,6 +14,7 @@ use kube::config::Config;
 
 use crate::drivers::hook::HookRuns;
 use crate::drivers::release::charts::Charts;
+use crate::drivers::release::heartbeat::Heartbeats;
 use crate::helm::binary::Search;
 use crate::kube::ahead::Ahead;
 use crate::kube::call::Call;
@@ -77,6 +78,8 @@ pub struct World {
     pub charts: Charts,
     /// How the hooks went that ran so far.
     pub hook_runs: HookRuns,
+    /// The signs of life in the records that this run has open.
+    pub heartbeats: Heartbeats,
     /// What may be done.
     pub access: Access,
     /// Whether a kubeconfig names the cluster; helm is told the same.
@@ -112,6 +115,7 @@ impl World {
             vault,
             charts,
             hook_runs: HookRuns::default(),
+            heartbeats: Heartbeats::default(),
             access,
             kube_context: context,
         })

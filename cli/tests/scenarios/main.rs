@@ -13,5 +13,6 @@ mod history;
 mod hooks;
 mod install;
 mod order;
+mod pending;
 mod runtime;
 mod values;
