@@ -6,7 +6,7 @@ use std::time::Duration;
 use cfrt_engine::change::Action;
 use cfrt_engine::compile::{compile, expand, survey};
 use cfrt_engine::desired::parse;
-use cfrt_engine::driver::{Driver, Ending, Fault};
+use cfrt_engine::driver::{Driver as _, Ending, Fault};
 use cfrt_engine::graph::ResourceGraph;
 use cfrt_engine::observe::observe;
 use cfrt_engine::plan::{Step, plan};
