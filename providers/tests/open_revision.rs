@@ -167,6 +167,9 @@ async fn an_open_revision_is_touched_until_it_is_closed() {
     let touched = async { while scene.labels().await["modifiedAt"].is_null() {} };
     tokio::time::timeout(Duration::from_secs(60), touched).await.expect("it is touched");
     assert_eq!(scene.labels().await["status"], "pending-install");
+    let beats = |world: &World| format!("{:?}", world.heartbeats).contains("sh.helm.release.v1.");
+    assert!(beats(&world));
     Release.close(&world, &step, &applied, Ending::Settled).await.expect("no touch comes in between");
+    assert!(!beats(&world), "it was stopped, and not only left to find out that the record is closed");
     assert_eq!(scene.labels().await["status"], "deployed");
 }
