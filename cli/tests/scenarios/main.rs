@@ -15,5 +15,6 @@ mod hooks;
 mod install;
 mod left_hooks;
 mod order;
+mod pending;
 mod runtime;
 mod values;
