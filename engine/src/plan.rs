@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::change::{Action, Change};
 use crate::driver::{Driver, Drivers, Evidence, Observation, Settled, Stamp};
+use crate::event::Failure;
 use crate::graph::{ResourceGraph, Vertex};
 use crate::observe::{Observations, Seen};
 use crate::resource::{Address, Document, Part, Resource, ResourceId, Trigger, Want};
@@ -57,6 +58,14 @@ impl Plan {
     /// Whether carrying it out would write something.
     pub fn writes(&self) -> bool {
         self.steps.iter().any(|step| step.change.action.writes())
+    }
+
+    /// The steps that could not be begun now, and why: a plan that has one isn't worth beginning either.
+    pub fn obstacles<W>(&self, drivers: &Drivers<W>) -> Vec<(ResourceId, Failure)> {
+        let writing = self.steps.iter().filter(|step| step.change.action.writes());
+        let obstacle =
+            |step: &Step| Some((step.resource.id.clone(), drivers.get(step.resource.driver).obstacle(step)?.into()));
+        writing.filter_map(obstacle).collect()
     }
 
     /// For each vertex, by its index, whether something that acts comes after it.

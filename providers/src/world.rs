@@ -15,6 +15,7 @@ use kube::config::Config;
 use crate::cache_folder::CacheFolder;
 use crate::drivers::hook::HookRuns;
 use crate::drivers::release::charts::Charts;
+use crate::drivers::release::heartbeat::Heartbeats;
 use crate::helm::binary::Search;
 use crate::kube::ahead::Ahead;
 use crate::kube::call::Call;
@@ -80,6 +81,8 @@ pub struct World {
     pub hook_runs: HookRuns,
     /// Where renderings are kept; one for this run only goes with it.
     pub cache: CacheFolder,
+    /// The signs of life in the records that this run has open.
+    pub heartbeats: Heartbeats,
     /// What may be done.
     pub access: Access,
     /// Whether a kubeconfig names the cluster; helm is told the same.
@@ -116,6 +119,7 @@ impl World {
             charts,
             hook_runs: HookRuns::default(),
             cache,
+            heartbeats: Heartbeats::default(),
             access,
             kube_context: context,
         })

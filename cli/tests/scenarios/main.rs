@@ -16,5 +16,6 @@ mod hooks;
 mod install;
 mod left_hooks;
 mod order;
+mod pending;
 mod runtime;
 mod values;

@@ -4,20 +4,14 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use cfrt_engine::resource::Hole;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde_json::Value;
 
 use super::HelmError;
-use super::assemble::as_stored;
 use super::binary::Helm;
 use super::chart::Chart;
-use super::generated::{Second, Turns};
-use super::manifest::Manifest;
 use super::record::RecordError;
-use super::rendering::Rendering;
 use super::run::{Invocation, RunError};
-use crate::vault::Vault;
 
 /// One read for each object, from a cluster that may be far away.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -46,33 +40,6 @@ pub struct DryRun {
     pub release: Value,
     /// The text of its objects; it holds secrets.
     pub manifest: SecretString,
-}
-
-impl DryRun {
-    /// Names the objects that the cluster's own rendering gives otherwise than ours, and those that only one of them gives.
-    ///
-    /// Generated values may differ. The rendering must be a fresh one, since secrets are compared too.
-    ///
-    /// # Errors
-    /// The text is no manifest, or a value of the rendering is not known to the vault.
-    pub fn differing(&self, rendering: &Rendering, vault: &Vault) -> Result<Vec<String>, HelmError> {
-        let manifest = Manifest::parse(self.manifest.expose_secret())?;
-        let theirs = Second::new(manifest.objects.into_iter().map(|object| (object.source, as_stored(object.value))));
-        let mut turns = Turns::default();
-        let mut differing = Vec::new();
-        for ours in &rendering.objects {
-            let document = ours.document();
-            let value = vault.fill(document)?;
-            match theirs.differing(&mut turns, &ours.source, &value) {
-                Some(places) if places.iter().all(|place| document.holes.get(place) == Some(&Hole::Generated)) => {}
-                Some(_) | None => differing.push(format!("{} {}", ours.identity.kind, ours.identity.name)),
-            }
-        }
-        if theirs.count() > rendering.objects.len() {
-            differing.push(format!("{} more objects", theirs.count() - rendering.objects.len()));
-        }
-        Ok(differing)
-    }
 }
 
 impl fmt::Debug for DryRun {
@@ -104,53 +71,4 @@ pub async fn dry_run(helm: &Helm, request: &DryRunRequest<'_>) -> Result<DryRun,
         serde_json::from_str(&answer).map_err(|_| RunError::Unintelligible { doing, expected: "a release as JSON" })?;
     let manifest = release["manifest"].as_str().ok_or(RecordError::Incomplete { missing: "manifest" })?.into();
     Ok(DryRun { release, manifest })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::helm::assemble::assemble;
-    use crate::helm::chart::Metadata;
-
-    const OURS: &str = "---
-# Source: a/templates/a.yaml
-{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {time: '1', x: y}}
----
-# Source: a/templates/s.yaml
-{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {password: correct-horse}}
-";
-
-    fn differing(theirs: &str) -> Vec<String> {
-        let metadata = Metadata {
-            name: "a".into(),
-            version: "1".into(),
-            app_version: None,
-            kube_version: None,
-            dependencies: vec![],
-        };
-        let chart = Chart { path: std::path::PathBuf::new(), metadata, digest: String::new() };
-        let vault = Vault::new([0; 32]);
-        let second = Manifest::parse(&OURS.replace("'1'", "'2'")).unwrap();
-        let ours = assemble(&vault, &chart, &[], Manifest::parse(OURS).unwrap(), Some(second));
-        DryRun { release: json!({}), manifest: theirs.into() }.differing(&ours, &vault).unwrap()
-    }
-
-    #[test]
-    fn only_generated_values_may_differ_from_the_clusters_own_rendering() {
-        let other = OURS.replace("'1'", "'3'");
-        assert_eq!(differing(&other), Vec::<String>::new());
-        assert_eq!(differing(&other.replace("x: y", "x: z")), ["ConfigMap a"]);
-        assert_eq!(
-            differing(
-                &other.replace("stringData: {password: correct-horse}", "data: {password: Y29ycmVjdC1ob3JzZQ==}")
-            ),
-            Vec::<String>::new()
-        );
-        assert_eq!(differing(&other.replace("horse", "mouse")), ["Secret s"]);
-        let (first, _) = other.split_once("---\n# Source: a/templates/s.yaml").unwrap();
-        assert_eq!(differing(first), ["Secret s"]);
-        assert_eq!(differing(&format!("{other}---\n{}", other.replace(": a}", ": b}"))), ["2 more objects"]);
-    }
 }
