@@ -105,7 +105,9 @@ pub fn plan<W>(graph: ResourceGraph, observations: Observations, drivers: &Drive
             Some(known) if !changed => known,
             Some(_) | None => change_of(driver, resource, &observation),
         };
-        foreseen.extend(foresee(resource, change.action).map(|foreseen| (&resource.id.address, foreseen)));
+        if let Some(made) = foresee(resource, change.action) {
+            foreseen.entry(&resource.id.address).or_insert(made);
+        }
         decided.insert(resource.id.clone(), change.action);
         steps[index] = Some(step(driver, resource, change, observation, idle));
     }
@@ -141,7 +143,7 @@ enum Foreseen<'a> {
 fn foresee(resource: &Resource, action: Action) -> Option<Foreseen<'_>> {
     let document = resource.want.document()?;
     match (&resource.id.part, action) {
-        (Part::Whole, Action::Create) => Some(Foreseen::Made(document)),
+        (Part::Whole | Part::Fields(_), Action::Create) => Some(Foreseen::Made(document)),
         (Part::Adoption, Action::Update) => Some(Foreseen::Adopted(document)),
         (Part::Whole | Part::Adoption | Part::Fields(_), _) => None,
     }

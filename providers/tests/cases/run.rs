@@ -70,8 +70,7 @@ fn unforeseen(plan: &Plan, before: &BTreeMap<String, Value>, after: &BTreeMap<St
         let (Some(was), Some(is)) = (before.get(&name), after.get(&name)) else { continue };
         // Several steps may have to do with one object, each with a part of it.
         let parts = plan.steps.iter().filter(|part| part.resource.id.address == step.resource.id.address);
-        let fields: Vec<&str> =
-            parts.flat_map(|part| &part.change.fields).map(|field| field.path.as_str()).collect();
+        let fields: Vec<&str> = parts.flat_map(|part| &part.change.fields).map(|field| field.path.as_str()).collect();
         let shown = |path: &str| fields.iter().any(|field| path.starts_with(field) || field.starts_with(path));
         let moved = difference(was, is).into_iter().map(|field| field.path);
         let moved = moved.filter(|path| !path.starts_with("managers") && !shown(path));
