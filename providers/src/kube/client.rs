@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
+use cfrt_engine::driver::{DriverError, Fault};
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper_rustls::HttpsConnectorBuilder;
@@ -76,6 +77,17 @@ impl ApiError {
             Self::Status { code, .. } => Some(*code),
             Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::ReadOnly(_) => None,
         }
+    }
+
+    /// What kind of trouble it is.
+    pub fn fault(&self) -> Fault {
+        if self.code() == Some(403) { Fault::Forbidden } else { Fault::World }
+    }
+
+    /// The same as an error of whoever asked, with what was being done.
+    pub fn during(self, doing: impl Into<String>) -> DriverError {
+        let fault = self.fault();
+        DriverError::new(doing, self).fault(fault)
     }
 
     /// Whether the thing isn't there, or its kind isn't.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use cfrt_engine::driver::{Depth, DriverError, Fault, Observation, Predicted, Stamp, Wanted};
+use cfrt_engine::driver::{Depth, DriverError, Observation, Predicted, Stamp, Wanted};
 use cfrt_engine::resource::{Document, Hole, Resource, ResourceId};
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
@@ -123,7 +123,7 @@ fn sealed(vault: &Vault, resource: &Resource, live: Value) -> Value {
 }
 
 /// Asks the server what an apply would make of the object. What it can't be asked for stays with our own comparison.
-async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -> Result<Observation, DriverError> {
+pub(crate) async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -> Result<Observation, DriverError> {
     let before = wanted.before.cloned().unwrap_or(Observation::Absent);
     let (Observation::Present { live, stamp, .. }, Some(document)) = (&before, wanted.resource.want.document()) else {
         return Ok(before);
@@ -168,13 +168,10 @@ fn unknown_kind(resource: &Resource, gvk: &Gvk) -> DriverError {
 }
 
 fn unreadable(error: ReadError) -> DriverError {
-    let forbidden = error.source.code() == Some(403);
-    let error = DriverError::new(error.to_string(), error.source);
-    if forbidden { error.fault(Fault::Forbidden) } else { error }
+    let doing = error.to_string();
+    error.source.during(doing)
 }
 
 fn unpredictable(resource: &Resource, error: ApiError) -> DriverError {
-    let forbidden = error.code() == Some(403);
-    let error = DriverError::new(format!("asking for a dry run of {}", resource.id.address.short()), error);
-    if forbidden { error.fault(Fault::Forbidden) } else { error }
+    error.during(format!("asking for a dry run of {}", resource.id.address.short()))
 }

@@ -167,9 +167,8 @@ impl<'a> Target<'a> {
     }
 
     fn refused(&self, verb: &str, error: ApiError) -> DriverError {
-        let forbidden = error.code() == Some(403);
+        let fault = error.fault();
         // A server quotes what it refuses.
-        let error = self.failed(verb, self.world.redacted(self.resource, &error.to_string()));
-        if forbidden { error.fault(Fault::Forbidden) } else { error }
+        self.failed(verb, self.world.redacted(self.resource, &error.to_string())).fault(fault)
     }
 }
