@@ -12,6 +12,7 @@ mod helm_before;
 mod history;
 mod hooks;
 mod install;
+mod meanwhile;
 mod order;
 mod runtime;
 mod values;

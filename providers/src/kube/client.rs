@@ -331,9 +331,18 @@ fn parse_date(text: &str) -> Option<i64> {
 impl Kube {
     /// A client whose answers are played: each is what the function says of the path.
     pub(crate) fn played(answer: impl Fn(&str) -> String + Clone + Send + Sync + 'static) -> Self {
+        Self::refusing(move |request| (StatusCode::OK, answer(request.uri().path())))
+    }
+
+    /// The same, where not all answers are successes.
+    pub(crate) fn refusing(
+        answer: impl Fn(&Request<Body>) -> (StatusCode, String) + Clone + Send + Sync + 'static,
+    ) -> Self {
         let service = tower::service_fn(move |request: Request<Body>| {
-            let text = answer(request.uri().path());
-            async move { Ok::<_, BoxError>(http::Response::new(Body::from(text.into_bytes()))) }
+            let (status, text) = answer(&request);
+            let mut response = http::Response::new(Body::from(text.into_bytes()));
+            *response.status_mut() = status;
+            async move { Ok::<_, BoxError>(response) }
         });
         Self { client: Client::new(service, "default"), sent: Arc::default() }
     }

@@ -53,14 +53,15 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
     let mut kinds: BTreeMap<Gvk, (Resolved, Vec<(usize, Key)>)> = BTreeMap::new();
     for (index, wanted) in wanted {
         let gvk = Gvk::of_address(&wanted.resource.id.address);
-        match (world.discovery.resolve(&gvk), brought.get(&gvk)) {
-            (_, Some(definition)) => seen.push((*index, Observation::Hidden { behind: (*definition).clone() })),
-            (Some(kind), None) => {
+        match whereabouts(&world.discovery, &brought, wanted.resource) {
+            Whereabouts::Kept(kind) => {
                 kinds.entry(gvk).or_insert_with(|| (kind, Vec::new())).1.push((*index, key(wanted.resource)));
             }
-            // What is to be gone and has no kind any more is gone.
-            (None, None) if wanted.resource.want.document().is_none() => seen.push((*index, Observation::Absent)),
-            (None, None) => return Err(unknown_kind(wanted.resource, &gvk)),
+            Whereabouts::Behind(definition) => {
+                seen.push((*index, Observation::Hidden { behind: definition.clone() }));
+            }
+            Whereabouts::Nowhere => seen.push((*index, Observation::Absent)),
+            Whereabouts::Unknown => return Err(unknown_kind(wanted.resource, &gvk)),
         }
     }
     let kinds: Vec<_> = kinds.into_values().collect();
@@ -70,21 +71,23 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
     let resources: HashMap<usize, &Resource> = wanted.iter().map(|(index, wanted)| (*index, wanted.resource)).collect();
     for ((_, keys), mut found) in kinds.into_iter().zip(found) {
         for (index, key) in keys {
-            let observation = match found.remove(&key) {
-                Some(live) => present(&world.vault, resources[&index], live),
-                None => Observation::Absent,
-            };
-            seen.push((index, observation));
+            let resource = resources[&index];
+            seen.push((
+                index,
+                found
+                    .remove(&key)
+                    .map_or_else(|| missing(&brought, resource), |live| present(&world.vault, resource, live)),
+            ));
         }
     }
     Ok(seen)
 }
 
-/// The kinds that the batch itself brings and the server doesn't know yet, each with the definition that brings it.
-pub fn definitions<'a>(
-    discovery: &Discovery,
-    batch: impl Iterator<Item = &'a Resource>,
-) -> HashMap<Gvk, &'a ResourceId> {
+/// The kinds that a batch itself brings and the server doesn't know yet, each with the definition that brings it.
+pub type Brought<'a> = HashMap<Gvk, &'a ResourceId>;
+
+/// Finds the kinds that a batch itself brings.
+pub fn definitions<'a>(discovery: &Discovery, batch: impl Iterator<Item = &'a Resource>) -> Brought<'a> {
     let mut brought = HashMap::new();
     for resource in batch {
         let Some(document) = resource.want.document() else { continue };
@@ -95,6 +98,40 @@ pub fn definitions<'a>(
         }
     }
     brought
+}
+
+/// Where an object is to be looked for.
+#[derive(Debug, PartialEq)]
+pub enum Whereabouts<'a> {
+    /// Among the objects of a kind, which may be another version of the resource's own.
+    Kept(Resolved),
+    /// It can't be there before this definition is.
+    Behind(&'a ResourceId),
+    /// What is to be gone and has no kind any more is gone.
+    Nowhere,
+    /// Nobody knows its kind.
+    Unknown,
+}
+
+/// Finds out where an object is to be looked for. A version that is not served doesn't hide what others serve.
+pub fn whereabouts<'a>(discovery: &Discovery, brought: &Brought<'a>, resource: &Resource) -> Whereabouts<'a> {
+    let gvk = Gvk::of_address(&resource.id.address);
+    let wanted = resource.want.document().is_some();
+    match (discovery.resolve(&gvk), discovery.find(&gvk), brought.get(&gvk)) {
+        (Some(kind), _, _) => Whereabouts::Kept(kind),
+        (None, Some(other), definition) if definition.is_some() || !wanted => Whereabouts::Kept(other),
+        (None, None, _) if !wanted => Whereabouts::Nowhere,
+        (None, _, Some(definition)) => Whereabouts::Behind(definition),
+        (None, _, None) => Whereabouts::Unknown,
+    }
+}
+
+/// An object that isn't there; one whose version is yet to come is looked for again under that.
+pub fn missing(brought: &Brought<'_>, resource: &Resource) -> Observation {
+    match brought.get(&Gvk::of_address(&resource.id.address)) {
+        Some(definition) if resource.want.document().is_some() => Observation::Hidden { behind: (*definition).clone() },
+        Some(_) | None => Observation::Absent,
+    }
 }
 
 /// The key of a resource's object.

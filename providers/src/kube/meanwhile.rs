@@ -106,13 +106,14 @@ mod tests {
                 "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {"f:replicas": {}}}})
         };
         let managers: Vec<Value> = managers.iter().map(entry).collect();
-        json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": replicas, "paused": true},
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": replicas},
             "metadata": {"name": "a", "managedFields": managers}})
     }
 
     /// What is said where the document wants one replica.
     fn said(live: &Value) -> Option<String> {
-        let body = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replicas": 1}});
+        let body =
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {"replicas": 1}});
         told(&suspects(&Document { body, ..Document::default() }, live, "helm"), live)
     }
 
