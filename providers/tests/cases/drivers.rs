@@ -18,6 +18,7 @@ use cfrt_providers::helm::assemble::assemble;
 use cfrt_providers::helm::chart::{Chart, Metadata};
 use cfrt_providers::helm::record::{Revision, Status};
 use cfrt_providers::kube::fields::needs_migration;
+use cfrt_providers::kube::gvk::Gvk;
 use cfrt_providers::kube::look::{Whereabouts, definitions, missing, present, whereabouts};
 use cfrt_providers::secrets::{Source, encode, keep};
 use cfrt_providers::world::World;
@@ -63,11 +64,13 @@ impl MapObject {
         }
     }
 
-    /// As the real driver: what would be deleted, or whose ownership is to be migrated, isn't asked for.
+    /// As the real driver: what would be deleted, whose ownership is to be migrated, or whose version is yet to come isn't
+    /// asked for.
     fn predict(world: &MapWorld, resource: &Resource, before: &Observation, live: &Value) -> Observation {
         let manager = Self::manager(resource);
         let Observation::Present { live: shown, stamp, .. } = before else { return before.clone() };
-        if resource.want.document().is_none() || needs_migration(live, manager) {
+        let is_known = world.discovery.resolve(&Gvk::of_address(&resource.id.address)).is_some();
+        if resource.want.document().is_none() || needs_migration(live, manager) || !is_known {
             return before.clone();
         }
         let predicted = match world.foreseen(resource, manager).map(|object| present(&world.vault, resource, object)) {
