@@ -1,5 +1,6 @@
 //! A file to a plan: every stage in its order, for all commands that need one.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cfrt_engine::compile::{Expanded, Tasks, compile, expand, survey};
@@ -56,6 +57,19 @@ pub(crate) struct TaskNote {
     pub(crate) remarks: Vec<String>,
 }
 
+/// The resources of a file, and the world that they are in.
+pub(crate) struct Drawn {
+    /// The handles to the world.
+    pub(crate) world: World,
+    /// The drivers that answered the tasks' questions.
+    pub(crate) drivers: Drivers<World>,
+    /// The resources, and what needs what.
+    pub(crate) graph: ResourceGraph,
+    /// The tasks in their order.
+    pub(crate) notes: Vec<TaskNote>,
+    facts: Facts,
+}
+
 /// Makes a plan from a file.
 ///
 /// # Errors
@@ -63,25 +77,40 @@ pub(crate) struct TaskNote {
 /// Everything that [`Trouble`] names, from an unreadable file to an unreachable cluster.
 pub(crate) async fn prepare(common: &CommonArguments, access: Access) -> Result<Prepared, Trouble> {
     let began = Instant::now();
-    let sources = load(&common.file)?;
-    let tasks = tasks(&sources)?;
-    let around = Surroundings { helm: common.helm.clone(), ..Surroundings::default() };
-    let world = World::connect(&tasks.facts.cluster, access, around).await?;
-    let drivers = cfrt_providers::drivers();
-    let answers = survey(&tasks, &drivers, &world).await?;
-    let expanded = expand(&tasks, &answers);
-    let expanded = expanded.map_err(|mistakes| Trouble::Mistaken { sources: sources.clone(), mistakes })?;
-    let notes = expanded.iter().map(note).collect();
-    let graph = ResourceGraph::new(expanded).map_err(Trouble::Graph)?;
+    let Drawn { world, drivers, graph, facts, notes } = draw(&common.file, common.helm.clone(), access).await?;
     let observations = observe(&graph, &drivers, &world).await?;
     let mut plan = plan(graph, observations, &drivers);
     world.conceal(&mut plan);
     let (target, requests) = (world.target.clone(), world.requests());
-    let about = About { facts: tasks.facts, target, tasks: notes, requests, took: began.elapsed() };
+    let about = About { facts, target, tasks: notes, requests, took: began.elapsed() };
     Ok(Prepared { world, drivers, plan, about })
 }
 
-fn tasks(sources: &Sources) -> Result<Tasks, Trouble> {
+/// Finds out which resources a file stands for.
+///
+/// # Errors
+///
+/// As [`prepare`], but for what observing finds.
+pub(crate) async fn draw(file: &Path, helm: Option<PathBuf>, access: Access) -> Result<Drawn, Trouble> {
+    let sources = load(file)?;
+    let tasks = tasks(&sources)?;
+    let around = Surroundings { helm, ..Surroundings::default() };
+    let world = World::connect(&tasks.facts.cluster, access, around).await?;
+    let drivers = cfrt_providers::drivers();
+    let answers = survey(&tasks, &drivers, &world).await?;
+    let expanded = expand(&tasks, &answers);
+    let expanded = expanded.map_err(|mistakes| Trouble::Mistaken { sources, mistakes })?;
+    let notes = expanded.iter().map(note).collect();
+    let graph = ResourceGraph::new(expanded).map_err(Trouble::Graph)?;
+    Ok(Drawn { world, drivers, graph, facts: tasks.facts, notes })
+}
+
+/// Finds out which tasks a text asks for, without any look at the world.
+///
+/// # Errors
+///
+/// What is wrong in it.
+pub(crate) fn tasks(sources: &Sources) -> Result<Tasks, Trouble> {
     let tasks = parse(sources).and_then(|desired| compile(&desired, &KINDS));
     tasks.map_err(|mistakes| Trouble::Mistaken { sources: sources.clone(), mistakes })
 }
