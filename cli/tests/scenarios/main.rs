@@ -15,6 +15,7 @@ mod history;
 mod hooks;
 mod install;
 mod left_hooks;
+mod meanwhile;
 mod order;
 mod pending;
 mod runtime;

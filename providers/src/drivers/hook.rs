@@ -90,7 +90,7 @@ impl Driver<World> for Hook {
         match Target::new(world, resource, HELM) {
             Ok(target) if runs_to_an_end(&resource.id.address) => {
                 let seen = world.watches.follow(&world.kube, target.kind(), key(resource));
-                seen.map(|live| Ok(Evidence { live })).boxed()
+                seen.map(|live| Ok(Evidence { live: live? })).boxed()
             }
             Ok(_) | Err(_) => stream::empty().boxed(),
         }
@@ -170,16 +170,17 @@ async fn gone(world: &World, resource: &Resource, target: &Target<'_>) -> Result
     let left = async {
         let mut left = None;
         while let Some(live) = seen.next().await {
-            left = live;
+            left = live?;
             if left.is_none() {
                 break;
             }
         }
-        left
+        Ok(left)
     };
     let held = match tokio::time::timeout(LEAVING, left).await {
-        Ok(None) => return Ok(()),
-        Ok(Some(_)) => "it is still there".to_owned(),
+        Ok(Ok(None)) => return Ok(()),
+        Ok(Err(refused)) => return Err(refused),
+        Ok(Ok(Some(_))) => "it is still there".to_owned(),
         Err(_) => format!("it is still there after {} s; does a finalizer hold it?", LEAVING.as_secs()),
     };
     Err(DriverError::new(format!("removing what is left of {}", resource.id.address.short()), held)

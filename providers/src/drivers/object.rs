@@ -15,6 +15,7 @@ use crate::kube::compare::compare;
 use crate::kube::difference::difference;
 use crate::kube::gvk::Gvk;
 use crate::kube::look::{key, look};
+use crate::kube::meanwhile::evidence;
 use crate::kube::path::lies_in;
 use crate::kube::settle::settled;
 use crate::kube::write::Target;
@@ -114,7 +115,7 @@ impl Driver<World> for Object {
         }
         let Ok(target) = Target::new(world, resource, OWN) else { return stream::empty().boxed() };
         let seen = world.watches.follow(&world.kube, target.kind(), key(resource));
-        seen.map(|live| Ok(Evidence { live })).boxed()
+        seen.then(move |live| async move { evidence(world, resource, manager(resource), live?).await }).boxed()
     }
 
     fn settled(&self, resource: &Resource, seen: &Evidence) -> Settled {

@@ -55,10 +55,23 @@ impl fmt::Debug for DryRun {
 /// # Errors
 /// Helm's own words, and an answer that is no release.
 pub async fn dry_run(helm: &Helm, request: &DryRunRequest<'_>) -> Result<DryRun, HelmError> {
+    let doing = format!("asking helm for release {}/{}", request.namespace, request.release);
+    let answer = match ask(helm, request, &doing, &["upgrade", "--install", "--reset-values"]).await {
+        // An upgrade looks every object of the last revision up, though a dry run makes nothing of it; an installation
+        // doesn't. A chart that tells them apart is noticed by its manifest.
+        Err(error) if is_about_the_last_revision(&error) => ask(helm, request, &doing, &["install"]).await?,
+        answer => answer?,
+    };
+    let release: Value =
+        serde_json::from_str(&answer).map_err(|_| RunError::Unintelligible { doing, expected: "a release as JSON" })?;
+    let manifest = release["manifest"].as_str().ok_or(RecordError::Incomplete { missing: "manifest" })?.into();
+    Ok(DryRun { release, manifest })
+}
+
+async fn ask(helm: &Helm, request: &DryRunRequest<'_>, doing: &str, verb: &[&str]) -> Result<String, RunError> {
     let DryRunRequest { chart, values, release, namespace, kubeconfig, context } = request;
-    let doing = format!("asking helm for release {namespace}/{release}");
-    let flags = ["upgrade", "--install", "--dry-run=server", "--output", "json", "--reset-values"];
-    let mut question = Invocation::new(doing.clone(), &flags).flag("--namespace", namespace).values(values);
+    let flags = [verb, &["--dry-run=server", "--output", "json"]].concat();
+    let mut question = Invocation::new(doing.to_owned(), &flags).flag("--namespace", namespace).values(values);
     question.limit = LIMIT;
     if let Some(kubeconfig) = kubeconfig {
         question = question.flag("--kubeconfig", kubeconfig);
@@ -66,9 +79,11 @@ pub async fn dry_run(helm: &Helm, request: &DryRunRequest<'_>) -> Result<DryRun,
     if let Some(context) = context {
         question = question.flag("--kube-context", context);
     }
-    let answer = helm.run(question.with("--").with(release).with(&chart.path)).await?;
-    let release: Value =
-        serde_json::from_str(&answer).map_err(|_| RunError::Unintelligible { doing, expected: "a release as JSON" })?;
-    let manifest = release["manifest"].as_str().ok_or(RecordError::Incomplete { missing: "manifest" })?.into();
-    Ok(DryRun { release, manifest })
+    helm.run(question.with("--").with(release).with(&chart.path)).await
+}
+
+/// Whether the last revision names a kind, or a version of one, that the server no longer knows.
+fn is_about_the_last_revision(error: &RunError) -> bool {
+    let RunError::Failed { message, .. } = error else { return false };
+    message.contains("current release manifest")
 }

@@ -19,7 +19,7 @@ use cfrt_providers::helm::chart::{Chart, Metadata};
 use cfrt_providers::helm::record::{Revision, Status};
 use cfrt_providers::kube::fields::needs_migration;
 use cfrt_providers::kube::gvk::Gvk;
-use cfrt_providers::kube::look::{definitions, present};
+use cfrt_providers::kube::look::{Whereabouts, definitions, missing, present, whereabouts};
 use cfrt_providers::secrets::{Found, SecretQuestion, Source, encode, keep, keep_of};
 use cfrt_providers::world::World;
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -51,24 +51,26 @@ impl MapObject {
 
     fn observe(world: &MapWorld, wanted: &Wanted<'_>, batch: &[Wanted<'_>]) -> Observation {
         let Wanted { resource, depth, before } = wanted;
-        let gvk = Gvk::of_address(&resource.id.address);
-        if let Some(behind) = definitions(&world.discovery, batch.iter().map(|wanted| wanted.resource)).get(&gvk) {
-            return Observation::Hidden { behind: (*behind).clone() };
+        let brought = definitions(&world.discovery, batch.iter().map(|wanted| wanted.resource));
+        match whereabouts(&world.discovery, &brought, resource) {
+            Whereabouts::Behind(definition) => return Observation::Hidden { behind: definition.clone() },
+            Whereabouts::Unknown => unreachable!("this world doesn't know the kind of {}", resource.id),
+            Whereabouts::Kept(_) | Whereabouts::Nowhere => {}
         }
-        let known = world.discovery.resolve(&gvk).is_some() || resource.want.document().is_none();
-        assert!(known, "this world doesn't know the kind of {}", resource.id);
         match (before, world.live(&resource.id.address)) {
             (Some(before), Some(live)) if *depth == Depth::DryRun => Self::predict(world, resource, before, &live),
             (_, Some(live)) => present(&world.vault, resource, live),
-            (_, None) => Observation::Absent,
+            (_, None) => missing(&brought, resource),
         }
     }
 
-    /// As the real driver: what would be deleted, or whose ownership is to be migrated, isn't asked for.
+    /// As the real driver: what would be deleted, whose ownership is to be migrated, or whose version is yet to come isn't
+    /// asked for.
     fn predict(world: &MapWorld, resource: &Resource, before: &Observation, live: &Value) -> Observation {
         let manager = Self::manager(resource);
         let Observation::Present { live: shown, stamp, .. } = before else { return before.clone() };
-        if resource.want.document().is_none() || needs_migration(live, manager) {
+        let is_known = world.discovery.resolve(&Gvk::of_address(&resource.id.address)).is_some();
+        if resource.want.document().is_none() || needs_migration(live, manager) || !is_known {
             return before.clone();
         }
         let predicted = match world.foreseen(resource, manager).map(|object| present(&world.vault, resource, object)) {

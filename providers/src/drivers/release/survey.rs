@@ -244,7 +244,7 @@ impl<'a> Places<'a> {
 
     fn address(&self, document: &Value) -> Option<Address> {
         let gvk = Gvk::of(document)?;
-        let known = self.discovery.resolve(&gvk).map(|kind| kind.namespaced);
+        let known = self.discovery.find(&gvk).map(|kind| kind.namespaced);
         let namespaced = known.or_else(|| self.brought.get(&gvk).copied());
         let says = document["metadata"]["namespace"].is_string();
         address(document, namespaced.unwrap_or(says), self.namespace)
