@@ -1,11 +1,12 @@
 //! A file to a plan: every stage in its order, for all commands that need one.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use cfrt_engine::compile::{Expanded, Tasks, compile, expand, survey};
 use cfrt_engine::desired::parse;
-use cfrt_engine::driver::Drivers;
-use cfrt_engine::facts::Facts;
+use cfrt_engine::driver::{DriverError, Drivers};
+use cfrt_engine::facts::{Cluster, Facts, Runtime};
 use cfrt_engine::graph::ResourceGraph;
 use cfrt_engine::observe::observe;
 use cfrt_engine::plan::{Plan, plan};
@@ -14,7 +15,11 @@ use cfrt_engine::task::TaskId;
 use cfrt_providers::KINDS;
 use cfrt_providers::world::{Access, Surroundings, Target, World};
 
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+
 use crate::args::CommonArguments;
+use crate::interrupts::Interrupts;
 use crate::load::load;
 use crate::trouble::Trouble;
 
@@ -28,6 +33,8 @@ pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     /// What people want to know besides.
     pub(crate) about: About,
+    /// Each time that we are asked to stop from now on.
+    pub(crate) interrupts: Interrupts,
 }
 
 /// What a plan is about, as people know it.
@@ -56,7 +63,7 @@ pub(crate) struct TaskNote {
     pub(crate) remarks: Vec<String>,
 }
 
-/// Makes a plan from a file.
+/// Makes a plan from a file. Where the user stops it, whatever was started for it is ended.
 ///
 /// # Errors
 ///
@@ -66,19 +73,53 @@ pub(crate) async fn prepare(common: &CommonArguments, access: Access) -> Result<
     let sources = load(&common.file)?;
     let tasks = tasks(&sources)?;
     let around = Surroundings { helm: common.helm.clone(), ..Surroundings::default() };
-    let world = World::connect(&tasks.facts.cluster, access, around).await?;
+    // Only now: what reads a file can't be dropped, so until here a signal ends the process by itself.
+    let mut interrupts = Interrupts::listen()?;
+    let connected = interrupts.unless_asked(connect(tasks.facts.cluster.clone(), access, around)).await;
+    let world = connected.ok_or(Trouble::Interrupted)??;
     let drivers = cfrt_providers::drivers();
-    let answers = survey(&tasks, &drivers, &world).await?;
-    let expanded = expand(&tasks, &answers);
+    let planned = interrupts.unless_asked(planned(&sources, &tasks, &drivers, &world)).await;
+    let (plan, notes) = planned.ok_or(Trouble::Interrupted)??;
+    let (target, requests) = (world.target.clone(), world.requests());
+    let about = About { facts: tasks.facts, target, tasks: notes, requests, took: began.elapsed() };
+    Ok(Prepared { world, drivers, plan, about, interrupts })
+}
+
+/// Connects beside the event loop: a program that logs us in holds up its thread until it has answered.
+async fn connect(cluster: Cluster, access: Access, around: Surroundings) -> Result<World, Trouble> {
+    let runtime = Handle::current();
+    match spawn_blocking(move || runtime.block_on(World::connect(&cluster, access, around))).await {
+        Ok(world) => Ok(world?),
+        Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+    }
+}
+
+/// What happens to each resource, and what there is to know of each task.
+async fn planned(
+    sources: &Sources,
+    tasks: &Tasks,
+    drivers: &Drivers<World>,
+    world: &World,
+) -> Result<(Plan, Vec<TaskNote>), Trouble> {
+    let tellable = |error| tellable(world, &tasks.facts, error);
+    let answers = survey(tasks, drivers, world).await.map_err(tellable)?;
+    let expanded = expand(tasks, &answers);
     let expanded = expanded.map_err(|mistakes| Trouble::Mistaken { sources: sources.clone(), mistakes })?;
     let notes = expanded.iter().map(note).collect();
     let graph = ResourceGraph::new(expanded).map_err(Trouble::Graph)?;
-    let observations = observe(&graph, &drivers, &world).await?;
-    let mut plan = plan(graph, observations, &drivers);
+    let observations = observe(&graph, drivers, world).await.map_err(tellable)?;
+    let mut plan = plan(graph, observations, drivers);
     world.conceal(&mut plan);
-    let (target, requests) = (world.target.clone(), world.requests());
-    let about = About { facts: tasks.facts, target, tasks: notes, requests, took: began.elapsed() };
-    Ok(Prepared { world, drivers, plan, about })
+    Ok((plan, notes))
+}
+
+/// An error without the secrets that this run has seen: helm and servers repeat what they were given.
+fn tellable(world: &World, facts: &Facts, error: DriverError) -> Trouble {
+    let Runtime { name, namespace, release } = &facts.runtime;
+    let names = [name.get_ref().as_str(), namespace.get_ref().as_str(), release.get_ref().as_str()];
+    let names: BTreeSet<String> = names.map(str::to_owned).into();
+    let mask = world.vault.mask(&names);
+    Trouble::World(error.retold(|text| mask.redacted(text)))
 }
 
 fn tasks(sources: &Sources) -> Result<Tasks, Trouble> {

@@ -5,18 +5,17 @@ use std::pin::pin;
 use std::time::Duration;
 
 use cfrt_engine::change::Action;
-use cfrt_engine::driver::Drivers;
+use cfrt_engine::driver::{Discreet, Drivers};
 use cfrt_engine::event::{Event, Outcome};
 use cfrt_engine::execute::{Options, execute};
 use cfrt_engine::plan::Plan;
 use cfrt_engine::report::Report;
 use cfrt_providers::world::Access;
-use futures::stream::{self, BoxStream, StreamExt as _};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::args::{ApplyArguments, Output};
 use crate::exit::Exit;
+use crate::interrupts::Interrupts;
 use crate::pipeline::{Prepared, TaskNote, prepare};
 use crate::render::clean::clean;
 use crate::render::json::{self, Outcomes};
@@ -35,7 +34,7 @@ const TICK: Duration = Duration::from_millis(100);
 ///
 /// What kept the plan from being made, printed or agreed to; what happens while it is carried out is in the exit code.
 pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
-    let prepared = prepare(&arguments.common, Access::ReadWrite).await?;
+    let mut prepared = prepare(&arguments.common, Access::ReadWrite).await?;
     let output = arguments.common.output;
     if output == Output::Text {
         screen::print(&text::plan(&prepared.about, &prepared.plan))?;
@@ -45,9 +44,12 @@ pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
         Ended::without_a_start(Exit::Refused)
     } else if !prepared.plan.writes() {
         Ended::in_step(&prepared.plan)
-    } else if agreed(arguments, &prepared)? {
+    } else if agreed(arguments, &mut prepared).await? {
+        if output == Output::Text {
+            screen::tell("\n");
+        }
         let watcher = Watcher::new(&prepared.about.tasks, &prepared.plan);
-        carry_out(&prepared.plan, &prepared.drivers, &prepared.world, interrupts()?, watcher).await
+        carry_out(&prepared.plan, &prepared.drivers, &prepared.world, &mut prepared.interrupts, watcher).await
     } else {
         Ended::without_a_start(Exit::Interrupted)
     };
@@ -76,7 +78,7 @@ impl Ended {
     }
 }
 
-fn agreed(arguments: &ApplyArguments, prepared: &Prepared) -> Result<bool, Trouble> {
+async fn agreed(arguments: &ApplyArguments, prepared: &mut Prepared) -> Result<bool, Trouble> {
     if arguments.yes {
         return Ok(true);
     }
@@ -86,15 +88,19 @@ fn agreed(arguments: &ApplyArguments, prepared: &Prepared) -> Result<bool, Troub
     }
     let writing = prepared.plan.steps.iter().filter(|step| step.change.action.writes()).count();
     let these = if writing == 1 { "this 1 change".to_owned() } else { format!("these {}", plural(writing, "change")) };
-    screen::ask(&format!("\nApply {these} to {}? [y/N] ", clean(&prepared.about.target.context)))
+    let question = format!("\nApply {these} to {}? [y/N] ", clean(&prepared.about.target.context));
+    match prepared.interrupts.unless_asked(screen::ask(&question)).await {
+        Some(answer) => answer,
+        None => screen::print("\n").map(|()| false),
+    }
 }
 
 /// Carries a plan out until it is through, or until `interrupts` says twice that it shall not be.
-async fn carry_out<W: Sync>(
+async fn carry_out<W: Discreet>(
     plan: &Plan,
     drivers: &Drivers<W>,
     world: &W,
-    mut interrupts: BoxStream<'_, ()>,
+    interrupts: &mut Interrupts,
     mut watcher: Watcher,
 ) -> Ended {
     let (stop, stopped) = watch::channel(false);
@@ -106,7 +112,7 @@ async fn carry_out<W: Sync>(
         tokio::select! {
             biased;
             Some(event) = heard.recv() => watcher.take(event),
-            Some(()) = interrupts.next() => {
+            () = interrupts.next() => {
                 if stop.send_replace(true) {
                     watcher.progress.say("aborted: what was being written may be there or not");
                     return watcher.end(true);
@@ -122,15 +128,6 @@ async fn carry_out<W: Sync>(
     }
     let interrupted = *stop.borrow();
     watcher.end(interrupted)
-}
-
-/// Each time that we are asked to stop, by Ctrl-C or by whoever runs us.
-fn interrupts() -> Result<BoxStream<'static, ()>, Trouble> {
-    let listen = |kind| signal(kind).map_err(Trouble::Runtime);
-    let signals = [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?];
-    let each = signals
-        .map(|signal| stream::unfold(signal, async |mut signal| signal.recv().await.map(|()| ((), signal))).boxed());
-    Ok(stream::select_all(each).boxed())
 }
 
 /// Listens to a run: for the report, for the JSON, and for who watches.
@@ -170,11 +167,14 @@ impl Watcher {
 
 /// Prints what came of it; the exit code of what was done matters more than whether that could be printed.
 fn conclude(output: Output, prepared: &Prepared, ended: &Ended) -> Result<Exit, Trouble> {
-    screen::tell(&failure::report(&ended.report));
+    let failed = failure::report(&ended.report);
+    if !failed.is_empty() {
+        screen::tell(&format!("\n{failed}"));
+    }
     let Ended { report, outcomes, interrupted, started, exit } = ended;
     let shown = match output {
         Output::Json => json::apply(&prepared.about, &prepared.plan, report, outcomes, *interrupted, *exit),
-        Output::Text if *started => text::outcome(&prepared.plan, report, *interrupted, *exit),
+        Output::Text if *started => format!("\n{}", text::outcome(&prepared.plan, report, *interrupted, *exit)),
         Output::Text if *interrupted => "Nothing was applied.\n".to_owned(),
         Output::Text => String::new(),
     };
@@ -190,6 +190,7 @@ mod tests {
     use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Evidence, Fault, Observation, Settled, Wanted};
     use cfrt_engine::resource::{Resource, ResourceId};
     use cfrt_engine::task::{Answer, Question};
+    use futures::stream::{self, BoxStream, StreamExt as _};
 
     use super::*;
     use crate::render::samples::{about, core, plan, sample};
@@ -239,7 +240,8 @@ mod tests {
         let plan = plan(names.iter().map(created).collect());
         let watcher = Watcher::new(&about(&[("chart", &[])]).tasks, &plan);
         let interrupts = stream::iter(vec![(); interrupts]).then(|()| a_while()).chain(stream::pending());
-        carry_out(&plan, &Drivers::new(vec![Box::new(Told)]), &(), interrupts.boxed(), watcher).await
+        let mut interrupts = Interrupts::of(interrupts);
+        carry_out(&plan, &Drivers::new(vec![Box::new(Told)]), &(), &mut interrupts, watcher).await
     }
 
     /// As long as the run needs to come as far as it can by itself.
@@ -266,7 +268,8 @@ mod tests {
     #[tokio::test]
     async fn the_first_interrupt_ends_the_waiting() {
         let ended = carried_out(&["waits", "a"], 1).await;
-        assert_eq!((ended.report.done, ended.interrupted, ended.exit), (2, true, Exit::Interrupted));
+        let Ended { report, interrupted, exit, .. } = ended;
+        assert_eq!((report.done, report.not_awaited, interrupted, exit), (1, 1, true, Exit::Interrupted));
     }
 
     #[tokio::test]

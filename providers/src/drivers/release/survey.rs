@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cfrt_engine::change::FieldChange;
-use cfrt_engine::driver::DriverError;
+use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::resource::{Address, Document, Hole};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -203,7 +203,7 @@ pub fn merged(question: &ChartQuestion) -> Result<Value, DriverError> {
             | ValuesError::NotAMap { .. }
             | ValuesError::LargeNumber { .. } => "",
         };
-        DriverError::new("reading the chart's values", error).hint(hint)
+        DriverError::new("reading the chart's values", error).fault(Fault::Input).hint(hint)
     })
 }
 
