@@ -19,8 +19,9 @@ impl Interrupts {
     pub(crate) fn listen() -> Result<Self, Trouble> {
         let listen = |kind| signal(kind).map_err(Trouble::Runtime);
         let signals = [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?];
-        let each = signals
-            .map(|signal| stream::unfold(signal, async |mut signal| signal.recv().await.map(|()| ((), signal))).boxed());
+        let each = signals.map(|signal| {
+            stream::unfold(signal, async |mut signal| signal.recv().await.map(|()| ((), signal))).boxed()
+        });
         Ok(Self(stream::select_all(each).boxed()))
     }
 

@@ -143,10 +143,7 @@ mod tests {
         assert_eq!(create(needs), "chart: skipped ConfigMap codefresh/a, which needs ConfigMap codefresh/b\n");
         assert_eq!(create(Outcome::Skipped(Because::Stopped)), "chart: skipped ConfigMap codefresh/a\n");
         let deleted = |event: &Event| told(event);
-        assert_eq!(
-            deleted(&ended(id("a"), Action::Delete, Outcome::Done)),
-            "chart: deleted ConfigMap codefresh/a\n"
-        );
+        assert_eq!(deleted(&ended(id("a"), Action::Delete, Outcome::Done)), "chart: deleted ConfigMap codefresh/a\n");
         assert_eq!(told(&ended(id("a"), Action::Keep, Outcome::Unchanged)), "");
         assert_eq!(told(&lacking("a", "1 of 3")), "");
     }
@@ -206,7 +203,10 @@ mod tests {
         }
         plain.take(&started(hook()), at(2));
         let line = plain.tick(at(40)).unwrap_or_default();
-        assert!(line.starts_with("waiting: ConfigMap codefresh/d for 39 s (no␛thing), ConfigMap codefresh/c "), "{line}");
+        assert!(
+            line.starts_with("waiting: ConfigMap codefresh/d for 39 s (no␛thing), ConfigMap codefresh/c "),
+            "{line}"
+        );
         assert!(line.ends_with("ConfigMap codefresh/b for 39 s (no␛thing), and 2 more\n"), "{line}");
     }
 }

@@ -314,7 +314,12 @@ mod tests {
     #[test]
     fn a_task_whose_bracket_was_closed_as_failed_has_failed_and_counts_nothing_twice() {
         let closed = finished("a", Action::Create, Outcome::ClosedAsFailed(Because::Needs(id("b"))));
-        let bad = [started("a"), finished("b", Action::Create, failed()), closed, finished("c", Action::Keep, Outcome::Unchanged)];
+        let bad = [
+            started("a"),
+            finished("b", Action::Create, failed()),
+            closed,
+            finished("c", Action::Keep, Outcome::Unchanged),
+        ];
         assert_eq!(line(&bad), "  ✗ chart      1 failed   0.0 s");
         let left = finished("b", Action::Create, Outcome::NotAwaited);
         let stopped = [started("b"), left, bad[2].clone(), bad[3].clone()];

@@ -314,6 +314,9 @@ Nothing to do: 2 as they should be.
         let closed = vec![(ResourceId::whole(release), Because::Needs(id.clone()))];
         let report = Report { failed: vec![(id, failure)], closed_as_failed: closed, ..Report::default() };
         let text = outcome(&planned(steps), &report, false, Exit::Failed);
-        assert_eq!(text, "Applied 0 of 2; 1 failed. Release codefresh/cf is recorded as failed (revision 4). Exit 1.\n");
+        assert_eq!(
+            text,
+            "Applied 0 of 2; 1 failed. Release codefresh/cf is recorded as failed (revision 4). Exit 1.\n"
+        );
     }
 }
