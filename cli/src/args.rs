@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 /// What the user typed.
 #[derive(Debug, Parser)]
@@ -30,6 +31,15 @@ pub(crate) enum Command {
     /// Show what would change, ask, and make it so
     #[command(after_help = "Example:\n  cfrt apply plans/prod.toml --yes")]
     Apply(ApplyArguments),
+    /// Show which tasks there are and what comes after what; reads only
+    #[command(after_help = "Example:\n  cfrt graph plans/prod.toml --output mermaid")]
+    Graph(GraphArguments),
+    /// Print the completions of a shell
+    #[command(after_help = "Example:\n  cfrt completions zsh > _cfrt")]
+    Completions {
+        /// Whose
+        shell: Shell,
+    },
     /// Print the JSON Schema of what `--output json` prints
     #[command(after_help = "Example:\n  cfrt schema plan > plan.schema.json")]
     Schema {
@@ -65,6 +75,34 @@ pub(crate) struct ApplyArguments {
     /// Apply without asking
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+/// The arguments of `cfrt graph`.
+#[derive(Debug, Args)]
+pub(crate) struct GraphArguments {
+    /// The desired state, a TOML file
+    pub(crate) file: PathBuf,
+    /// Draw the resources of all tasks, which asks the cluster and helm; without it neither is needed
+    #[arg(long)]
+    pub(crate) resources: bool,
+    /// How to draw it
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Picture::Text)]
+    pub(crate) output: Picture,
+    /// The helm binary to render charts with; where nothing is said, the one
+    /// that CFRT_HELM names, or else the first in PATH
+    #[arg(long, value_name = "PATH")]
+    pub(crate) helm: Option<PathBuf>,
+}
+
+/// How a graph is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Picture {
+    /// For people
+    Text,
+    /// For Graphviz
+    Dot,
+    /// For Markdown
+    Mermaid,
 }
 
 /// What all commands that read the desired state take.
@@ -106,6 +144,10 @@ pub(crate) enum Topic {
     Plan,
     /// The command `apply`
     Apply,
+    /// The command `graph`
+    Graph,
+    /// The command `completions`
+    Completions,
     /// The command `schema`
     Schema,
     /// The desired state: every table and key of the file

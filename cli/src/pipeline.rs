@@ -1,6 +1,7 @@
 //! A file to a plan: every stage in its order, for all commands that need one.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cfrt_engine::compile::{Expanded, Tasks, compile, expand, survey};
@@ -63,6 +64,20 @@ pub(crate) struct TaskNote {
     pub(crate) remarks: Vec<String>,
 }
 
+/// The resources of a file, and the world that they are in.
+pub(crate) struct Drawn {
+    /// The handles to the world.
+    pub(crate) world: World,
+    /// The drivers that answered the tasks' questions.
+    pub(crate) drivers: Drivers<World>,
+    /// The resources, and what needs what.
+    pub(crate) graph: ResourceGraph,
+    /// The tasks in their order.
+    pub(crate) notes: Vec<TaskNote>,
+    facts: Facts,
+    interrupts: Interrupts,
+}
+
 /// Makes a plan from a file. Where the user stops it, whatever was started for it is ended.
 ///
 /// # Errors
@@ -70,19 +85,38 @@ pub(crate) struct TaskNote {
 /// Everything that [`Trouble`] names, from an unreadable file to an unreachable cluster.
 pub(crate) async fn prepare(common: &CommonArguments, access: Access) -> Result<Prepared, Trouble> {
     let began = Instant::now();
-    let sources = load(&common.file)?;
+    let drawn = draw(&common.file, common.helm.clone(), access).await?;
+    let Drawn { world, drivers, graph, facts, notes, mut interrupts } = drawn;
+    let observed = interrupts.unless_asked(observe(&graph, &drivers, &world)).await.ok_or(Trouble::Interrupted)?;
+    let observations = observed.map_err(|error| tellable(&world, &facts, error))?;
+    let mut plan = plan(graph, observations, &drivers);
+    world.conceal(&mut plan);
+    let (target, requests) = (world.target.clone(), world.requests());
+    let about = About { facts, target, tasks: notes, requests, took: began.elapsed() };
+    Ok(Prepared { world, drivers, plan, about, interrupts })
+}
+
+/// Finds out which resources a file stands for.
+///
+/// # Errors
+///
+/// As [`prepare`], but for what observing finds.
+pub(crate) async fn draw(file: &Path, helm: Option<PathBuf>, access: Access) -> Result<Drawn, Trouble> {
+    let sources = load(file)?;
     let tasks = tasks(&sources)?;
-    let around = Surroundings { helm: common.helm.clone(), ..Surroundings::default() };
+    let around = Surroundings { helm, ..Surroundings::default() };
     // Only now: what reads a file can't be dropped, so until here a signal ends the process by itself.
     let mut interrupts = Interrupts::listen()?;
     let connected = interrupts.unless_asked(connect(tasks.facts.cluster.clone(), access, around)).await;
     let world = connected.ok_or(Trouble::Interrupted)??;
     let drivers = cfrt_providers::drivers();
-    let planned = interrupts.unless_asked(planned(&sources, &tasks, &drivers, &world)).await;
-    let (plan, notes) = planned.ok_or(Trouble::Interrupted)??;
-    let (target, requests) = (world.target.clone(), world.requests());
-    let about = About { facts: tasks.facts, target, tasks: notes, requests, took: began.elapsed() };
-    Ok(Prepared { world, drivers, plan, about, interrupts })
+    let answered = interrupts.unless_asked(survey(&tasks, &drivers, &world)).await.ok_or(Trouble::Interrupted)?;
+    let answers = answered.map_err(|error| tellable(&world, &tasks.facts, error))?;
+    let expanded = expand(&tasks, &answers);
+    let expanded = expanded.map_err(|mistakes| Trouble::Mistaken { sources, mistakes })?;
+    let notes = expanded.iter().map(note).collect();
+    let graph = ResourceGraph::new(expanded).map_err(Trouble::Graph)?;
+    Ok(Drawn { world, drivers, graph, facts: tasks.facts, notes, interrupts })
 }
 
 /// Connects beside the event loop: a program that logs us in holds up its thread until it has answered.
@@ -94,25 +128,6 @@ async fn connect(cluster: Cluster, access: Access, around: Surroundings) -> Resu
     }
 }
 
-/// What happens to each resource, and what there is to know of each task.
-async fn planned(
-    sources: &Sources,
-    tasks: &Tasks,
-    drivers: &Drivers<World>,
-    world: &World,
-) -> Result<(Plan, Vec<TaskNote>), Trouble> {
-    let tellable = |error| tellable(world, &tasks.facts, error);
-    let answers = survey(tasks, drivers, world).await.map_err(tellable)?;
-    let expanded = expand(tasks, &answers);
-    let expanded = expanded.map_err(|mistakes| Trouble::Mistaken { sources: sources.clone(), mistakes })?;
-    let notes = expanded.iter().map(note).collect();
-    let graph = ResourceGraph::new(expanded).map_err(Trouble::Graph)?;
-    let observations = observe(&graph, drivers, world).await.map_err(tellable)?;
-    let mut plan = plan(graph, observations, drivers);
-    world.conceal(&mut plan);
-    Ok((plan, notes))
-}
-
 /// An error without the secrets that this run has seen: helm and servers repeat what they were given.
 fn tellable(world: &World, facts: &Facts, error: DriverError) -> Trouble {
     let Runtime { name, namespace, release } = &facts.runtime;
@@ -122,7 +137,12 @@ fn tellable(world: &World, facts: &Facts, error: DriverError) -> Trouble {
     Trouble::World(error.retold(|text| mask.redacted(text)))
 }
 
-fn tasks(sources: &Sources) -> Result<Tasks, Trouble> {
+/// Finds out which tasks a text asks for, without any look at the world.
+///
+/// # Errors
+///
+/// What is wrong in it.
+pub(crate) fn tasks(sources: &Sources) -> Result<Tasks, Trouble> {
     let tasks = parse(sources).and_then(|desired| compile(&desired, &KINDS));
     tasks.map_err(|mistakes| Trouble::Mistaken { sources: sources.clone(), mistakes })
 }

@@ -30,13 +30,13 @@ fn plan_of(text: &str) -> String {
 #[test]
 fn without_arguments_it_says_what_there_is() {
     let text = cfrt(Path::new("."), &[]);
-    assert!(text.contains("plan    Show what would change; reads only\n"), "{text}");
+    assert!(text.contains("plan         Show what would change; reads only\n"), "{text}");
     assert!(text.ends_with("[64]"), "{text}");
 }
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    for command in ["plan", "apply", "schema"] {
+    for command in ["plan", "apply", "graph", "completions", "schema"] {
         let text = cfrt(Path::new("."), &["help", command]);
         assert!(text.contains(&format!("Usage: cfrt {command}")) && text.contains("Example:\n  cfrt "), "{text}");
         assert!(text.ends_with("[0]"), "{text}");
@@ -171,4 +171,32 @@ fn a_closed_pipe_is_no_trouble_and_a_full_disk_is() {
     assert!(closed.stderr.is_empty(), "{closed:?}");
     let full = into("> /dev/full");
     assert_eq!(full.status.code(), Some(1), "{full:?}");
+}
+
+const WITH_TOKEN: &str = "schema = 1\n[runtime]\nname = \"n\"\nnamespace = \"n\"\nrelease = \"n\"\n\
+     [platform]\ntoken = { env = \"TOKEN\" }\n[chart]\nsource = \"c\"\nversion = \"1.0.0\"\n";
+
+#[test]
+fn the_graph_of_tasks_is_drawn_without_a_cluster() {
+    let folder = folder(&[("prod.toml", WITH_TOKEN)]);
+    let drawn = |format: &str| cfrt(folder.path(), &["graph", "prod.toml", "--output", format]);
+    assert_eq!(drawn("text"), "namespace\nsecret-copy   after namespace\nchart   after secret-copy\n[0]");
+    assert_eq!(
+        drawn("dot"),
+        "digraph cfrt {\n  rankdir=LR;\n  node [shape=box];\n  n0 [label=\"namespace\"];\n  n1 [label=\"secret-copy\"];\n  \
+         n2 [label=\"chart\"];\n  n0 -> n1;\n  n1 -> n2;\n}\n[0]"
+    );
+    assert_eq!(
+        drawn("mermaid"),
+        "flowchart LR\n  n0[\"namespace\"]\n  n1[\"secret-copy\"]\n  n2[\"chart\"]\n  n0 --> n1\n  n1 --> n2\n[0]"
+    );
+    assert!(cfrt(folder.path(), &["graph", "prod.toml", "--resources"]).ends_with("[1]"), "there is no cluster here");
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let text = cfrt(Path::new("."), &["completions", shell]);
+        assert!(text.contains("detailed-exitcode") && text.ends_with("[0]"), "{shell}: {text}");
+    }
 }

@@ -20,6 +20,8 @@ pub(crate) fn run(topic: Option<Topic>) -> Result<Exit, Trouble> {
         None => command_help(None),
         Some(Topic::Plan) => command_help(Some("plan")),
         Some(Topic::Apply) => command_help(Some("apply")),
+        Some(Topic::Graph) => command_help(Some("graph")),
+        Some(Topic::Completions) => command_help(Some("completions")),
         Some(Topic::Schema) => command_help(Some("schema")),
         Some(Topic::File) => keys::page(),
         Some(Topic::ExitCodes) => exit_codes(),

@@ -1,6 +1,8 @@
 //! The commands: one file each, and what they take.
 
 mod apply;
+mod completions;
+mod graph;
 pub(crate) mod help;
 mod plan;
 mod schema;
@@ -18,6 +20,8 @@ pub(crate) async fn run(command: Command) -> Result<Exit, Trouble> {
     match command {
         Command::Plan(arguments) => plan::run(&arguments).await,
         Command::Apply(arguments) => apply::run(&arguments).await,
+        Command::Graph(arguments) => graph::run(&arguments).await,
+        Command::Completions { shell } => completions::run(shell),
         Command::Schema { format } => schema::run(format),
         Command::Help { topic } => help::run(topic),
     }

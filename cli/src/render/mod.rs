@@ -1,6 +1,7 @@
 //! Plans, events, reports and mistakes to what people and programs read. Nothing here asks the engine anything.
 
 pub(crate) mod clean;
+pub(crate) mod drawing;
 pub(crate) mod failure;
 mod fields;
 pub(crate) mod json;

@@ -53,7 +53,9 @@ fn a_plan_writes_nothing_into_an_empty_cluster() {
     let mark = audit::mark();
     let plan = scenario.plan();
     scenario.detailed().exits(2);
+    let drawn = scenario.cfrt(&["graph", "desired.toml", "--resources"]).exits(0).stdout;
     assert!(audit::mutating(&audit::since(mark, &scenario)).is_empty());
+    assert!(drawn.contains(&format!("Release {0}/{0}   after ", scenario.namespace)), "{drawn}");
     let told = plan.told(&scenario.namespace).join("\n").replace(&scenario.namespace, "NAME");
     let all = [
         "create ConfigMap NAME",
