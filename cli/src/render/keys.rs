@@ -8,7 +8,7 @@ use cfrt_providers::KINDS;
 /// Every table with its keys: name, sort, default and meaning of each in one line.
 pub(crate) fn page() -> String {
     let mut text = String::from(
-        "One TOML file says what should be. A key that cfrt doesn't know is an error.\n\n\
+        "One TOML file says what should be; an unknown key in it is an error.\n\n\
          Each line: a key, its type, what holds where it isn't given, what it means.\n",
     );
     let mut table = None;
@@ -17,7 +17,7 @@ pub(crate) fn page() -> String {
             let heading = if key.table.is_empty() { String::new() } else { format!("[{}]\n", key.table) };
             write!(text, "\n{heading}").unwrap_or_default();
         }
-        writeln!(text, "  {:<10} {:<8} {:<12} {}", key.name, key.sort, key.default, key.meaning).unwrap_or_default();
+        writeln!(text, "  {:<10} {:<8} {:<11} {}", key.name, key.sort, key.default, key.meaning).unwrap_or_default();
     }
     text + "\nPaths are seen from the file that names them. Files to start from: `plans`.\n"
 }
