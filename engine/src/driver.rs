@@ -252,7 +252,7 @@ impl DriverError {
 #[error("{text}")]
 struct Retold {
     text: String,
-    source: Option<Box<Retold>>,
+    source: Option<Box<Self>>,
 }
 
 #[cfg(test)]

@@ -56,11 +56,13 @@ pub(crate) fn report(report: &Report) -> String {
 }
 
 fn failed(id: &ResourceId, failure: &Failure) -> String {
-    let about = name(id);
+    let (short, about) = (id.address.short().to_string(), name(id));
     let mut causes = failure.causes.clone();
-    // The first line must say which resource it is about, whatever the driver was doing.
-    if !causes.first().is_some_and(|first| first.contains(&about)) {
-        causes.insert(0, about);
+    // The first line must say which resource, and which part of it, it is about, whatever the driver was doing.
+    match causes.first_mut() {
+        Some(first) if first.contains(&about) => {}
+        Some(first) if first.contains(&short) => *first = first.replacen(&short, &about, 1),
+        Some(_) | None => causes.insert(0, about),
     }
     block(&causes, hints::of_fault(failure.fault, &failure.hint).as_deref())
 }
@@ -100,6 +102,7 @@ mod tests {
     use cfrt_engine::driver::{DriverError, Fault};
     use cfrt_engine::event::Because;
     use cfrt_engine::graph::GraphError;
+    use cfrt_engine::resource::Part;
 
     use super::*;
     use crate::render::samples::{colourless, core, deployment, plan, sample};
@@ -159,6 +162,15 @@ hint: `kubectl auth can-i --list` shows what you may do there
         let text = colourless(&report(&Report { failed: failed.to_vec(), skipped, ..Report::default() }));
         assert_eq!(text.matches("hint: mend the cause and run the same command again").count(), 1, "{text}");
         assert!(text.ends_with("is kept\n"), "{text}");
+    }
+
+    #[test]
+    fn a_hook_that_failed_is_named_once_and_with_its_event() {
+        let id = ResourceId { address: core("Job", "check"), part: Part::Fields("pre-install") };
+        let said = failure(&["waiting for Job codefresh/check", "it failed"], Fault::World, "look");
+        let text = colourless(&report(&Report { failed: vec![(id, said)], ..Report::default() }));
+        let expected = "error: waiting for Job codefresh/check (pre-install)\n  caused by: it failed\nhint: look\n";
+        assert_eq!(text, expected);
     }
 
     #[test]
