@@ -31,6 +31,10 @@ pub(crate) enum Command {
     /// Show what would change, ask, and make it so
     #[command(after_help = "Example:\n  cfrt apply plans/prod.toml --yes")]
     Apply(ApplyArguments),
+    /// Give the definitions back that `[crds] adopt` took: ask, and restore
+    /// what they said of their owner
+    #[command(after_help = "Example:\n  cfrt unadopt plans/prod.toml")]
+    Unadopt(ApplyArguments),
     /// Show which tasks there are and what comes after what; reads only
     #[command(after_help = "Example:\n  cfrt graph plans/prod.toml --output mermaid")]
     Graph(GraphArguments),
@@ -144,6 +148,8 @@ pub(crate) enum Topic {
     Plan,
     /// The command `apply`
     Apply,
+    /// The command `unadopt`
+    Unadopt,
     /// The command `graph`
     Graph,
     /// The command `completions`

@@ -14,6 +14,7 @@ use cfrt_engine::plan::{Plan, plan};
 use cfrt_engine::source::Sources;
 use cfrt_engine::task::TaskId;
 use cfrt_providers::KINDS;
+use cfrt_providers::kinds::crd_adoption::unadoption;
 use cfrt_providers::world::{Access, Surroundings, Target, World};
 
 use tokio::runtime::Handle;
@@ -86,6 +87,23 @@ pub(crate) struct Drawn {
 pub(crate) async fn prepare(common: &CommonArguments, access: Access) -> Result<Prepared, Trouble> {
     let began = Instant::now();
     let drawn = draw(&common.file, common.helm.clone(), access).await?;
+    planned(drawn, began).await
+}
+
+/// Makes the plan that gives back what an adoption took.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub(crate) async fn prepare_return(common: &CommonArguments) -> Result<Prepared, Trouble> {
+    let began = Instant::now();
+    let sources = load(&common.file)?;
+    let tasks = unadoption(tasks(&sources)?.facts);
+    let drawn = expanded(sources, tasks, common.helm.clone(), Access::ReadWrite).await?;
+    planned(drawn, began).await
+}
+
+async fn planned(drawn: Drawn, began: Instant) -> Result<Prepared, Trouble> {
     let Drawn { world, drivers, graph, facts, notes, mut interrupts } = drawn;
     let observed = interrupts.unless_asked(observe(&graph, &drivers, &world)).await.ok_or(Trouble::Interrupted)?;
     let observations = observed.map_err(|error| tellable(&world, &facts, error))?;
@@ -104,6 +122,10 @@ pub(crate) async fn prepare(common: &CommonArguments, access: Access) -> Result<
 pub(crate) async fn draw(file: &Path, helm: Option<PathBuf>, access: Access) -> Result<Drawn, Trouble> {
     let sources = load(file)?;
     let tasks = tasks(&sources)?;
+    expanded(sources, tasks, helm, access).await
+}
+
+async fn expanded(sources: Sources, tasks: Tasks, helm: Option<PathBuf>, access: Access) -> Result<Drawn, Trouble> {
     let around = Surroundings { helm, ..Surroundings::default() };
     // Only now: what reads a file can't be dropped, so until here a signal ends the process by itself.
     let mut interrupts = Interrupts::listen()?;

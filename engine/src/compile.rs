@@ -1,12 +1,14 @@
 //! The desired state to tasks, the tasks' questions to answers, and the answered tasks to resources.
 
+use std::sync::Arc;
+
 use futures::future::try_join_all;
 
 use crate::desired::DesiredState;
 use crate::driver::{DriverError, Drivers};
 use crate::facts::{Facts, TABLES, facts};
 use crate::source::{Mistake, Mistakes, both, gather};
-use crate::task::{Answers, Expansion, Kind, Task, TaskId};
+use crate::task::{Answers, Expansion, Kind, Question, Task, TaskId};
 
 /// What the user asked for: the shared facts, and the tasks in the order of their kinds.
 pub struct Tasks {
@@ -55,19 +57,25 @@ pub fn compile(desired: &DesiredState<'_>, kinds: &[&dyn Kind]) -> Result<Tasks,
     Ok(Tasks { facts: facts?, entries })
 }
 
-/// Asks every task's questions, side by side.
+/// Asks every task's questions, side by side; what several tasks ask is asked once.
 ///
 /// # Errors
 ///
 /// The first question that could not be answered.
 pub async fn survey<W: Sync>(tasks: &Tasks, drivers: &Drivers<W>, world: &W) -> Result<Vec<Answers>, DriverError> {
-    try_join_all(tasks.entries.iter().map(|entry| async {
-        let questions = entry.task.questions();
-        let answers =
-            try_join_all(questions.iter().map(|question| drivers.get(question.driver).answer(world, question)));
-        answers.await.map(Answers)
-    }))
-    .await
+    let asked: Vec<Vec<Question>> = tasks.entries.iter().map(|entry| entry.task.questions()).collect();
+    let mut questions: Vec<&Question> = Vec::new();
+    for question in asked.iter().flatten() {
+        if !questions.contains(&question) {
+            questions.push(question);
+        }
+    }
+    let answers =
+        try_join_all(questions.iter().map(|question| drivers.get(question.driver).answer(world, question))).await?;
+    let answer = |asked: &Question| {
+        questions.iter().zip(&answers).find(|(question, _)| **question == asked).map(|(_, answer)| Arc::clone(answer))
+    };
+    Ok(asked.iter().map(|asked| Answers(asked.iter().filter_map(answer).collect())).collect())
 }
 
 /// Turns answered tasks into their resources.

@@ -40,6 +40,11 @@ pub trait Driver<W>: Send + Sync {
     /// What must happen to a resource, given what was seen. Pure and total.
     fn diff(&self, resource: &Resource, seen: &Observation) -> Change;
 
+    /// What is known already to keep a step from being begun now; asked before anything of its plan is written. Pure.
+    fn obstacle(&self, _step: &Step) -> Option<DriverError> {
+        None
+    }
+
     /// Carries a step out; for the owner of a bracket, opens it. Writes.
     fn apply<'a>(&'a self, world: &'a W, step: &'a Step) -> Effect<'a, Applied>;
 

@@ -1,6 +1,6 @@
 //! The graph to observations: everything is looked at side by side, and more closely only where a doubt is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use futures::future::try_join_all;
@@ -9,7 +9,7 @@ use crate::change::Change;
 use crate::driver::{Depth, Driver, DriverError, Drivers, Observation, Wanted};
 use crate::graph::ResourceGraph;
 use crate::plan::change_of;
-use crate::resource::Resource;
+use crate::resource::{Address, Part, Resource};
 
 /// What was seen of each resource, by its index in the graph.
 pub type Observations = Vec<Seen>;
@@ -37,9 +37,13 @@ pub async fn observe<W: Sync>(
     let mut seen = vec![Observation::Absent; everything.len()];
     look(graph, drivers, world, &everything, Depth::Full, &mut seen).await?;
     let changes = changes(graph, &seen, drivers);
-    // A difference only the world itself can confirm.
+    // A difference only the world itself can confirm, and what is about to be adopted differs by who owns what of it.
     let writes = |index: &usize| changes[*index].as_ref().is_some_and(|change| change.action.writes());
-    let doubtful: Vec<usize> = everything.into_iter().filter(writes).collect();
+    let id = |index: usize| &graph.resources()[index].id;
+    let adopting = everything.iter().filter(|index| id(**index).part == Part::Adoption && writes(index));
+    let adopted: HashSet<&Address> = adopting.map(|index| &id(*index).address).collect();
+    let doubtful = |index: &usize| writes(index) || adopted.contains(&id(*index).address);
+    let doubtful: Vec<usize> = everything.iter().copied().filter(doubtful).collect();
     look(graph, drivers, world, &doubtful, Depth::DryRun, &mut seen).await?;
     let certain = changes.into_iter().map(|change| change.filter(|change| !change.action.writes()));
     Ok(seen.into_iter().zip(certain).map(|(observation, change)| Seen { observation, change }).collect())

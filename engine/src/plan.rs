@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::change::{Action, Change};
 use crate::driver::{Driver, Drivers, Evidence, Observation, Settled, Stamp};
+use crate::event::Failure;
 use crate::graph::{ResourceGraph, Vertex};
 use crate::observe::{Observations, Seen};
 use crate::resource::{Address, Document, Part, Resource, ResourceId, Trigger, Want};
@@ -57,6 +60,14 @@ impl Plan {
         self.steps.iter().any(|step| step.change.action.writes())
     }
 
+    /// The steps that could not be begun now, and why: a plan that has one isn't worth beginning either.
+    pub fn obstacles<W>(&self, drivers: &Drivers<W>) -> Vec<(ResourceId, Failure)> {
+        let writing = self.steps.iter().filter(|step| step.change.action.writes());
+        let obstacle =
+            |step: &Step| Some((step.resource.id.clone(), drivers.get(step.resource.driver).obstacle(step)?.into()));
+        writing.filter_map(obstacle).collect()
+    }
+
     /// For each vertex, by its index, whether something that acts comes after it.
     pub fn awaited(&self) -> Vec<bool> {
         let mut awaited = vec![false; self.graph.size()];
@@ -80,23 +91,22 @@ impl Plan {
 /// Decides for every resource, in topological order, so that a later one is compared with what earlier ones will have made.
 pub fn plan<W>(graph: ResourceGraph, observations: Observations, drivers: &Drivers<W>) -> Plan {
     let mut decided: HashMap<ResourceId, Action> = HashMap::new();
-    let mut foreseen: HashMap<&Address, &Document> = HashMap::new();
+    let mut foreseen: HashMap<&Address, Foreseen<'_>> = HashMap::new();
     let mut seen: Vec<Option<Seen>> = observations.into_iter().map(Some).collect();
     let mut steps: Vec<Option<Step>> = vec![None; seen.len()];
     for index in graph.resource_order() {
         let resource = &graph.resources()[index];
         let driver = drivers.get(resource.driver);
         let Some(Seen { observation, change }) = seen[index].take() else { continue };
-        let observation = with_foresight(resource, observation, &foreseen);
+        let (observation, changed) = with_foresight(resource, observation, foreseen.get(&resource.id.address).copied());
         let idle = idle(resource, &decided);
         let change = match change {
             _ if idle => Change::of(Action::Keep),
-            // Of something that is there nothing is foreseen.
-            Some(known) => known,
-            None => change_of(driver, resource, &observation),
+            Some(known) if !changed => known,
+            Some(_) | None => change_of(driver, resource, &observation),
         };
-        if let (Action::Create, Some(document)) = (change.action, resource.want.document()) {
-            foreseen.entry(&resource.id.address).or_insert(document);
+        if let Some(made) = foresee(resource, change.action) {
+            foreseen.entry(&resource.id.address).or_insert(made);
         }
         decided.insert(resource.id.clone(), change.action);
         steps[index] = Some(step(driver, resource, change, observation, idle));
@@ -121,14 +131,54 @@ fn idle(resource: &Resource, decided: &HashMap<ResourceId, Action>) -> bool {
     }
 }
 
-/// A part of a thing that this very plan creates is compared with what will be there.
-fn with_foresight(resource: &Resource, seen: Observation, foreseen: &HashMap<&Address, &Document>) -> Observation {
-    let planned = foreseen.get(&resource.id.address);
-    match (&resource.id.part, &seen, planned) {
-        (Part::Adoption | Part::Fields(_), Observation::Absent, Some(document)) => {
-            Observation::Present { live: Arc::new(document.body.clone()), stamp: Stamp::default(), predicted: None }
+/// What an earlier step will have made of a thing when the turn of a later one comes.
+#[derive(Clone, Copy)]
+enum Foreseen<'a> {
+    /// It will be there, as the document has it.
+    Made(&'a Document),
+    /// It will be ours, as the document has it.
+    Adopted(&'a Document),
+}
+
+fn foresee(resource: &Resource, action: Action) -> Option<Foreseen<'_>> {
+    let document = resource.want.document()?;
+    match (&resource.id.part, action) {
+        (Part::Whole | Part::Fields(_), Action::Create) => Some(Foreseen::Made(document)),
+        (Part::Adoption, Action::Update) => Some(Foreseen::Adopted(document)),
+        (Part::Whole | Part::Adoption | Part::Fields(_), _) => None,
+    }
+}
+
+/// What will be there when the turn of a resource comes, and whether that is something else than what was seen.
+fn with_foresight(resource: &Resource, seen: Observation, foreseen: Option<Foreseen<'_>>) -> (Observation, bool) {
+    match (&resource.id.part, &seen, foreseen) {
+        (Part::Adoption | Part::Fields(_), Observation::Absent, Some(Foreseen::Made(document))) => {
+            let live = Arc::new(document.body.clone());
+            (Observation::Present { live, stamp: Stamp::default(), predicted: None }, true)
         }
-        _ => seen,
+        (
+            Part::Whole | Part::Fields(_),
+            Observation::Present { live, stamp, predicted },
+            Some(Foreseen::Adopted(document)),
+        ) => {
+            let mut live = Value::clone(live);
+            merge(&mut live, &document.body);
+            let live = Arc::new(live);
+            (Observation::Present { live, stamp: stamp.clone(), predicted: predicted.clone() }, true)
+        }
+        _ => (seen, false),
+    }
+}
+
+/// Puts every value of a document into a thing.
+fn merge(thing: &mut Value, document: &Value) {
+    match (thing, document) {
+        (Value::Object(thing), Value::Object(document)) => {
+            for (key, value) in document {
+                merge(thing.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (thing, value) => thing.clone_from(value),
     }
 }
 

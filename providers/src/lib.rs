@@ -5,6 +5,7 @@ use cfrt_engine::resource::Resource;
 use cfrt_engine::task::Kind;
 
 mod blocking;
+pub mod cache_folder;
 pub mod drivers;
 pub mod helm;
 pub mod kinds;
@@ -12,6 +13,7 @@ pub mod kube;
 pub mod platform;
 mod private;
 pub mod secrets;
+pub mod undo;
 pub mod vault;
 pub mod world;
 
@@ -19,12 +21,13 @@ use drivers::hook::Hook;
 use drivers::object::Object;
 use drivers::release::Release;
 use kinds::chart::Chart;
+use kinds::crd_adoption::CrdAdoption;
 use kinds::namespace::Namespace;
 use kinds::secret_copy::SecretCopy;
 use world::World;
 
 /// Every kind of task, in the order in which people think of them. One kind, one file, one line.
-pub const KINDS: [&dyn Kind; 3] = [&Namespace, &SecretCopy, &Chart];
+pub const KINDS: [&dyn Kind; 4] = [&Namespace, &SecretCopy, &CrdAdoption, &Chart];
 
 /// Every driver, one for each sort of thing in the world.
 pub fn drivers() -> Drivers<World> {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -9,32 +10,60 @@ use tempfile::NamedTempFile;
 
 const OTHERS: u32 = 0o077;
 
-/// Makes a folder, and those above it, that only its owner can enter; takes one that is there if nobody else can.
+/// Makes a folder, and those above it, that only its owner can enter; takes one that is there if it is ours alone.
 pub(crate) fn folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    let mode = fs::metadata(path)?.mode();
-    if mode & OTHERS == 0 {
-        return Ok(());
-    }
-    let message = format!("it is open to others (mode {:04o}); close it with `chmod 700`", mode & 0o7777);
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+    make(path)?;
+    check(path)
 }
 
-/// Reads a file that only its owner can read and that belongs to the owner of its folder.
+/// Makes a folder, and those above it, that only its owner can enter; one that is there is not looked at.
+pub(crate) fn make(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes sure that a folder belongs to us, and that nobody else can enter it.
+pub(crate) fn check(path: &Path) -> io::Result<()> {
+    is_alone(&fs::metadata(path)?, user()?)
+}
+
+fn is_alone(folder: &Metadata, user: u32) -> io::Result<()> {
+    let refused = |message| Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    let (owner, mode) = (folder.uid(), folder.mode());
+    if owner != user {
+        return refused(format!("it belongs to another user (uid {owner})"));
+    }
+    if mode & OTHERS != 0 {
+        return refused(format!("it is open to others (mode {:04o}); close it with `chmod 700`", mode & 0o7777));
+    }
+    Ok(())
+}
+
+/// Reads a file of ours that nobody else can read.
 ///
-/// Anything else by that name (a link, a file that is larger than `limit`, open to others, or of somebody else) is `None`.
+/// Anything else by that name (a link, a pipe, a file that is larger than `limit`, open to others, or of somebody else) is
+/// `None`.
 pub(crate) fn read(path: &Path, limit: u64) -> Option<Vec<u8>> {
-    if !is_ours(path, &fs::symlink_metadata(path).ok()?, limit) {
+    // Before it is opened: a pipe would wait for a writer.
+    if !fs::symlink_metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let file = File::open(path).ok()?;
+    if !is_ours(&file.metadata().ok()?, user().ok()?, limit) {
         return None;
     }
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+    file.take(limit).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
-fn is_ours(path: &Path, found: &Metadata, limit: u64) -> bool {
-    let owner = path.parent().and_then(|parent| fs::metadata(parent).ok()).map(|parent| parent.uid());
-    found.is_file() && found.mode() & OTHERS == 0 && found.len() <= limit && owner == Some(found.uid())
+fn is_ours(found: &Metadata, user: u32, limit: u64) -> bool {
+    found.is_file() && found.mode() & OTHERS == 0 && found.len() <= limit && found.uid() == user
+}
+
+/// Who we are to the file system. A pipe belongs to whom makes it, and std tells it in no other way.
+fn user() -> io::Result<u32> {
+    let (pipe, _) = io::pipe()?;
+    Ok(File::from(OwnedFd::from(pipe)).metadata()?.uid())
 }
 
 /// Writes a file as a whole: a reader sees the old one, or all of the new one. Its mode is 0600.
@@ -115,6 +144,26 @@ mod tests {
         let refused = folder(home.path()).unwrap_err();
         assert!(refused.to_string().contains("mode 0755"), "{refused}");
         assert_eq!(fs::metadata(home.path()).unwrap().mode() & 0o777, 0o755);
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_neither_entered_nor_read() {
+        let home = home();
+        let path = home.path().join("file");
+        write(&path, b"content").unwrap();
+        let (we, [folder, file]) = (user().unwrap(), [home.path(), &path].map(|path| fs::metadata(path).unwrap()));
+        assert!(is_alone(&folder, we).is_ok() && is_ours(&file, we, 100));
+        let refused = is_alone(&folder, we + 1).unwrap_err().to_string();
+        assert_eq!(refused, format!("it belongs to another user (uid {we})"));
+        assert!(!is_ours(&file, we + 1, 100));
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_not_opened() {
+        let home = home();
+        let pipe = home.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&pipe).status().unwrap().success());
+        assert_eq!(read(&pipe, 100), None);
     }
 
     #[test]

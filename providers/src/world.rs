@@ -12,13 +12,15 @@ use cfrt_engine::plan::Plan;
 use cfrt_engine::resource::{Address, Resource};
 use kube::config::Config;
 
+use crate::cache_folder::CacheFolder;
 use crate::drivers::hook::HookRuns;
 use crate::drivers::release::charts::Charts;
+use crate::drivers::release::heartbeat::Heartbeats;
 use crate::helm::binary::Search;
 use crate::kube::ahead::Ahead;
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube};
-use crate::kube::config::{configuration, unprepared};
+use crate::kube::config::{LOGIN, configuration, logged_in};
 use crate::kube::discovery::Discovery;
 use crate::kube::watch::Watches;
 use crate::vault::Vault;
@@ -77,6 +79,10 @@ pub struct World {
     pub charts: Charts,
     /// How the hooks went that ran so far.
     pub hook_runs: HookRuns,
+    /// Where renderings are kept; one for this run only goes with it.
+    pub cache: CacheFolder,
+    /// The signs of life in the records that this run has open.
+    pub heartbeats: Heartbeats,
     /// What may be done.
     pub access: Access,
     /// Whether a kubeconfig names the cluster; helm is told the same.
@@ -90,18 +96,18 @@ impl World {
     ///
     /// No such context, no answer, or another cluster than the pinned one.
     pub async fn connect(cluster: &Cluster, access: Access, around: Surroundings) -> Result<Self, DriverError> {
+        let cache = CacheFolder::find(around.cache, |name| env::var_os(name))?;
+        let vault = Vault::at(cache.path()).map_err(|error| DriverError::new("opening the cache", error))?;
         let (config, context) = configuration(cluster).await?;
         let (kube, (uid, discovery)) = reach(&config, access).await?;
         check_pin(cluster, &uid)?;
-        let cache = around.cache.unwrap_or_else(default_cache);
-        let vault = Vault::at(&cache).map_err(|error| DriverError::new("opening the cache", error))?;
         let target = Target {
             context: context.clone().unwrap_or_else(|| "in-cluster".to_owned()),
             uid,
             version: discovery.version.clone(),
         };
         let vault = Arc::new(vault);
-        let charts = Charts::new(Search::from_environment(around.helm), cache, Arc::clone(&vault));
+        let charts = Charts::new(Search::from_environment(around.helm), cache.path().to_owned(), Arc::clone(&vault));
         let watches = Watches::default();
         Ok(Self {
             target,
@@ -112,6 +118,8 @@ impl World {
             vault,
             charts,
             hook_runs: HookRuns::default(),
+            cache,
+            heartbeats: Heartbeats::default(),
             access,
             kube_context: context,
         })
@@ -144,12 +152,11 @@ impl World {
 
 /// Sends the first requests, and falls back to HTTP/1.1 where the server, or a proxy before it, knows nothing newer.
 async fn reach(config: &Config, access: Access) -> Result<(Kube, Known), DriverError> {
-    let client = |made: Result<Kube, kube::Error>| made.map_err(|error| unprepared(config, &error));
-    let kube = client(Kube::new(config, access))?;
+    let kube = logged_in(config, LOGIN, move |config| Kube::new(config, access)).await?;
     match ask(&kube).await {
         Ok(known) => Ok((kube, known)),
         Err(ApiError::Transport(_)) => {
-            let kube = client(Kube::plain(config, access))?;
+            let kube = logged_in(config, LOGIN, move |config| Kube::plain(config, access)).await?;
             let known = ask(&kube).await.map_err(|error| unreachable(config, error))?;
             Ok((kube, known))
         }
@@ -198,14 +205,6 @@ fn check_pin(cluster: &Cluster, uid: &str) -> Result<(), DriverError> {
         }
         Some(_) | None => Ok(()),
     }
-}
-
-fn default_cache() -> PathBuf {
-    let named = |name| env::var_os(name).filter(|value: &std::ffi::OsString| !value.is_empty()).map(PathBuf::from);
-    named("CFRT_CACHE")
-        .or_else(|| named("XDG_CACHE_HOME").map(|folder| folder.join("cfrt")))
-        .or_else(|| named("HOME").map(|folder| folder.join(".cache/cfrt")))
-        .unwrap_or_else(|| env::temp_dir().join("cfrt-cache"))
 }
 
 impl fmt::Display for Target {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use cfrt_engine::change::Action;
 use cfrt_engine::driver::{Discreet, Drivers};
-use cfrt_engine::event::{Event, Outcome};
+use cfrt_engine::event::{Event, Failure, Outcome};
 use cfrt_engine::execute::{Options, execute};
 use cfrt_engine::plan::Plan;
 use cfrt_engine::report::Report;
+use cfrt_engine::resource::ResourceId;
 use cfrt_providers::world::Access;
 use tokio::sync::{mpsc, watch};
 
@@ -34,7 +35,16 @@ const TICK: Duration = Duration::from_millis(100);
 ///
 /// What kept the plan from being made, printed or agreed to; what happens while it is carried out is in the exit code.
 pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
-    let mut prepared = prepare(&arguments.common, Access::ReadWrite).await?;
+    let prepared = prepare(&arguments.common, Access::ReadWrite).await?;
+    carry_through(arguments, prepared).await
+}
+
+/// Shows what was prepared, asks, and carries it out.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) async fn carry_through(arguments: &ApplyArguments, mut prepared: Prepared) -> Result<Exit, Trouble> {
     let output = arguments.common.output;
     if output == Output::Text {
         screen::print(&text::plan(&prepared.about, &prepared.plan))?;
@@ -44,6 +54,8 @@ pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
         Ended::without_a_start(Exit::Refused)
     } else if !prepared.plan.writes() {
         Ended::in_step(&prepared.plan)
+    } else if let Some(ended) = Ended::before_obstacles(&prepared.plan, &prepared.drivers) {
+        ended
     } else if agreed(arguments, &mut prepared).await? {
         if output == Output::Text {
             screen::tell("\n");
@@ -69,6 +81,16 @@ impl Ended {
     fn without_a_start(exit: Exit) -> Self {
         let interrupted = exit == Exit::Interrupted;
         Self { report: Report::default(), outcomes: HashMap::new(), interrupted, started: false, exit }
+    }
+
+    /// A plan of which a step could not be begun now, so that no one is asked and nothing is written.
+    fn before_obstacles<W>(plan: &Plan, drivers: &Drivers<W>) -> Option<Self> {
+        let failed = plan.obstacles(drivers);
+        let outcome = |(id, failure): &(ResourceId, Failure)| (id.clone(), Outcome::Failed(failure.clone()));
+        let outcomes: Outcomes = failed.iter().map(outcome).collect();
+        let report = Report { failed, ..Report::default() };
+        let exit = Exit::of_report(&report, false);
+        (!outcomes.is_empty()).then(|| Self { report, outcomes, ..Self::without_a_start(exit) })
     }
 
     fn in_step(plan: &Plan) -> Self {
@@ -188,14 +210,14 @@ fn conclude(output: Output, prepared: &Prepared, ended: &Ended) -> Result<Exit, 
 mod tests {
     use cfrt_engine::change::Change;
     use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Evidence, Fault, Observation, Settled, Wanted};
-    use cfrt_engine::resource::{Resource, ResourceId};
+    use cfrt_engine::resource::Resource;
     use cfrt_engine::task::{Answer, Question};
     use futures::stream::{self, BoxStream, StreamExt as _};
 
     use super::*;
     use crate::render::samples::{about, core, plan, sample};
 
-    /// A driver that is told by a resource's name what to do: `fails`, `hangs`, `waits`, or anything else to succeed.
+    /// A driver that is told by a resource's name what to do: `fails`, `hangs`, `waits`, `busy`, or anything else to succeed.
     struct Told;
 
     impl Driver<()> for Told {
@@ -213,6 +235,11 @@ mod tests {
 
         fn diff(&self, _: &Resource, _: &Observation) -> Change {
             Change::of(Action::Keep)
+        }
+
+        fn obstacle(&self, step: &cfrt_engine::plan::Step) -> Option<DriverError> {
+            let busy = step.resource.id.address.name == "busy";
+            busy.then(|| DriverError::new("opening it", "someone is at work").fault(Fault::Locked))
         }
 
         fn apply<'a>(&'a self, _: &'a (), step: &'a cfrt_engine::plan::Step) -> Effect<'a, Applied> {
@@ -235,9 +262,23 @@ mod tests {
         }
     }
 
+    fn planned(names: &[&str], action: Action) -> Plan {
+        let sample = |name: &&str| sample("chart", core("ConfigMap", name), Change::of(action));
+        plan(names.iter().map(sample).collect())
+    }
+
+    #[test]
+    fn a_plan_of_which_a_step_can_not_be_begun_is_not_begun_at_all() {
+        let before =
+            |names, action| Ended::before_obstacles(&planned(names, action), &Drivers::<()>::new(vec![Box::new(Told)]));
+        let ended = before(&["a", "busy"], Action::Create).expect("one of them is busy");
+        assert_eq!((ended.exit, ended.started, ended.report.failed.len()), (Exit::Locked, false, 1));
+        assert!(before(&["a", "busy"], Action::Keep).is_none(), "nothing is to be begun");
+        assert!(before(&["a"], Action::Create).is_none());
+    }
+
     async fn carried_out(names: &[&str], interrupts: usize) -> Ended {
-        let created = |name: &&str| sample("chart", core("ConfigMap", name), Change::of(Action::Create));
-        let plan = plan(names.iter().map(created).collect());
+        let plan = planned(names, Action::Create);
         let watcher = Watcher::new(&about(&[("chart", &[])]).tasks, &plan);
         let interrupts = stream::iter(vec![(); interrupts]).then(|()| a_while()).chain(stream::pending());
         let mut interrupts = Interrupts::of(interrupts);

@@ -20,6 +20,7 @@ pub(crate) fn run(topic: Option<Topic>) -> Result<Exit, Trouble> {
         None => command_help(None),
         Some(Topic::Plan) => command_help(Some("plan")),
         Some(Topic::Apply) => command_help(Some("apply")),
+        Some(Topic::Unadopt) => command_help(Some("unadopt")),
         Some(Topic::Graph) => command_help(Some("graph")),
         Some(Topic::Completions) => command_help(Some("completions")),
         Some(Topic::Schema) => command_help(Some("schema")),

@@ -6,6 +6,7 @@ mod graph;
 pub(crate) mod help;
 mod plan;
 mod schema;
+mod unadopt;
 
 use crate::args::Command;
 use crate::exit::Exit;
@@ -20,6 +21,7 @@ pub(crate) async fn run(command: Command) -> Result<Exit, Trouble> {
     match command {
         Command::Plan(arguments) => plan::run(&arguments).await,
         Command::Apply(arguments) => apply::run(&arguments).await,
+        Command::Unadopt(arguments) => unadopt::run(&arguments).await,
         Command::Graph(arguments) => graph::run(&arguments).await,
         Command::Completions { shell } => completions::run(shell),
         Command::Schema { format } => schema::run(format),

@@ -154,6 +154,11 @@ impl Event {
         self.resource() == "secrets" && (self.name().is_empty() || self.name().starts_with("sh.helm.release.v1."))
     }
 
+    /// Whether its object is what adoptions write down.
+    pub(crate) fn is_undo_record(&self) -> bool {
+        self.resource() == "configmaps" && self.name().starts_with("cfrt-") && self.name().ends_with("-undo")
+    }
+
     /// `patch configmaps ns/name`
     pub(crate) fn told(&self) -> String {
         format!("{} {} {}/{}", self.verb(), self.resource(), self.namespace(), self.name())

@@ -70,8 +70,12 @@ impl Judged {
     #[track_caller]
     fn announced(&self) {
         let records = self.plan.writing().any(|step| step.address.starts_with("Release "));
-        let announced =
-            |event: &&&Event| (event.is_record() && records) || self.plan.writing().any(|step| announces(step, event));
+        let adopts = self.plan.writing().any(|step| step.part.as_deref() == Some("adoption"));
+        let announced = |event: &&&Event| {
+            (event.is_record() && records)
+                || (event.is_undo_record() && adopts)
+                || self.plan.writing().any(|step| announces(step, event))
+        };
         let writes = self.writes();
         let unannounced: Vec<String> =
             writes.iter().filter(|event| !announced(event)).map(|event| event.told()).collect();
@@ -92,9 +96,11 @@ impl Judged {
         for step in self.plan.steps.iter().filter(|step| matches!(step.action.as_str(), "update" | "migrate" | "keep"))
         {
             let (Some(before), Some(after)) = (before.get(&step.address), after.get(&step.address)) else { continue };
-            let named = |place: &&String| {
-                step.fields.iter().any(|field| lies_in(place, &field.path) || lies_in(&field.path, place))
-            };
+            // Several steps may have to do with one object, each with a part of it.
+            let fields =
+                || self.plan.steps.iter().filter(|other| other.address == step.address).flat_map(|one| &one.fields);
+            let named =
+                |place: &&String| fields().any(|field| lies_in(place, &field.path) || lies_in(&field.path, place));
             let moved = moved(before, after);
             let unnamed: Vec<&String> = moved.iter().filter(|place| !named(place)).collect();
             assert!(unnamed.is_empty(), "{} moved, and not named: {unnamed:#?}; named: {}", step.address, step.told());

@@ -64,7 +64,7 @@ pub(crate) struct Summary {
 impl Step {
     /// Whether it is a hook.
     pub(crate) fn is_hook(&self) -> bool {
-        self.part.is_some()
+        self.part.as_ref().is_some_and(|part| part != "adoption")
     }
 
     /// `Deployment codefresh/app-proxy`, without group and version.
@@ -108,8 +108,16 @@ impl Plan {
     /// The step of an address without group and version.
     #[track_caller]
     pub(crate) fn step(&self, short: &str) -> &Step {
-        let found = self.steps.iter().find(|step| step.short() == short && !step.is_hook());
+        let found = self.steps.iter().find(|step| step.short() == short && step.part.is_none());
         found.unwrap_or_else(|| super::process::end(&format!("no step for {short}")))
+    }
+
+    /// The step that takes a definition over.
+    #[track_caller]
+    pub(crate) fn adoption(&self, definition: &str) -> &Step {
+        let adopts = |step: &&Step| step.address.ends_with(definition) && step.part.as_deref() == Some("adoption");
+        let found = self.steps.iter().find(adopts);
+        found.unwrap_or_else(|| super::process::end(&format!("no adoption of {definition}")))
     }
 
     /// The step of the release.

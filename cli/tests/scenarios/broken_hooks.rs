@@ -79,6 +79,19 @@ fn after_a_failed_installation_the_next_apply_works_and_revisions_count_on() {
 
 #[test]
 #[ignore = "needs a control plane, an audit log and helm"]
+fn after_a_failed_installation_a_plan_says_whose_hooks_run_where_that_makes_a_difference() {
+    let scenario = never_installed("whose-hooks");
+    assert_eq!(scenario.plan().release().reason, "revision 2: revision 1 is failed");
+    scenario.values(&values("pre-install", "1.0.0", "one"));
+    let plan = scenario.plan();
+    let reason = "revision 2: revision 1 is failed; hooks of an upgrade run, not those of an installation";
+    assert_eq!((plan.release().reason.as_str(), plan.steps.iter().any(|step| step.is_hook())), (reason, false));
+    judge::apply(&scenario).done();
+    assert!(scenario.find("job/broken").is_none_or(|job| job["spec"]["template"].to_string().contains(":fails")));
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
 fn helm_goes_on_from_an_installation_that_failed() {
     for helm in Helm::BOTH {
         let scenario = never_installed("helm-mends");

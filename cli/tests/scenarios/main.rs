@@ -3,15 +3,20 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod adoption;
 mod broken_hooks;
 mod definitions;
 mod drift;
+mod failing;
 mod generated;
 mod helm_after;
 mod helm_before;
 mod history;
 mod hooks;
 mod install;
+mod left_hooks;
+mod meanwhile;
 mod order;
+mod pending;
 mod runtime;
 mod values;

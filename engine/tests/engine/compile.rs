@@ -136,6 +136,16 @@ async fn each_task_is_answered_in_the_order_of_its_questions() {
 }
 
 #[tokio::test]
+async fn what_several_tasks_ask_is_asked_once() {
+    let tasks = compiled(&format!("{HEAD}[git]\nnames = ['c']\n[access]\nnames = ['c', 'a']")).expect("it is right");
+    let scene = Scene::of("");
+    let answers = survey(&tasks, &scene.drivers(), &scene.world).await.expect("a map answers everything");
+    assert_eq!(scene.world.lines(&["answer"]).len(), 4);
+    let first: Vec<&Value> = answers.iter().map(|answers| answers.get::<Value>(0)).collect();
+    assert_eq!(first, [&json!(["c", "first"]), &json!(["a", "first"]), &json!(["c", "first"])]);
+}
+
+#[tokio::test]
 async fn what_the_answers_do_not_allow_is_told_for_all_tasks_in_order() {
     let tasks = compiled(&format!("{HEAD}[git]\nnames = ['wrong']\n[access]\nnames = ['a', 'wrong']"));
     let (tasks, scene) = (tasks.expect("it is right"), Scene::of(""));

@@ -91,6 +91,21 @@ async fn a_part_is_compared_also_with_what_is_made_and_never_changed_later() {
 }
 
 #[tokio::test]
+async fn a_thing_is_compared_with_what_its_adoption_will_have_made_of_it() {
+    let mut scene = Scene::of("a -> a(adoption); b -> b(adoption)");
+    for name in ["a", "b"] {
+        scene.resource(name).want = Want::Present(document(json!({ "value": 1, "owner": "x" })));
+        scene.resource(&format!("{name}(adoption)")).want = Want::Present(document(json!({ "owner": "x" })));
+    }
+    scene.world.put("a", json!({ "value": 1, "owner": "y" }));
+    scene.world.put("b", json!({ "value": 7, "owner": "y" }));
+    let plan = scene.plan().await;
+    assert_eq!(planned(&plan), ["a(adoption) update", "a keep", "b(adoption) update", "b update"]);
+    let step = plan.steps.iter().find(|step| name(&step.resource.id) == "b").expect("it has a step");
+    assert_eq!(step.change.fields.iter().map(|field| &field.path).collect::<Vec<_>>(), ["value"]);
+}
+
+#[tokio::test]
 async fn a_part_of_what_nothing_brings_is_not_there() {
     let scene = Scene::of("a(status); b");
     assert_eq!(planned(&scene.plan().await), ["a(status) create", "b create"]);

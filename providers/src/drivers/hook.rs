@@ -1,105 +1,37 @@
 //! The driver of Helm hooks: run with a revision of their release, followed to their end, removed as their policy says.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cfrt_engine::change::{Action, Change};
 use cfrt_engine::driver::{
-    Applied, Driver, DriverError, Effect, Ending, Evidence, Fault, Observation, Settled, Wanted,
+    Applied, Depth, Driver, DriverError, Effect, Ending, Evidence, Fault, Observation, Settled, Wanted,
 };
 use cfrt_engine::plan::Step;
-use cfrt_engine::resource::{Address, Resource};
+use cfrt_engine::resource::{Address, Document, Resource};
 use cfrt_engine::task::{Answer, Question};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::object::HELM;
-use crate::helm::hook::DeletePolicy;
-use crate::helm::record::HookRun;
 use crate::kube::gvk::Gvk;
-use crate::kube::look::key;
+use crate::kube::look::{key, look};
+use crate::kube::read::get;
 use crate::kube::settle::hook_settled;
 use crate::kube::write::Target;
 use crate::world::World;
 
+mod left;
+mod runs;
+mod settings;
+
+pub use runs::HookRuns;
+use settings::runs_to_an_end;
+pub use settings::{Earlier, Settings};
+
 /// What runs hooks.
 pub struct Hook;
-
-/// What the driver has to know of a hook besides its document.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Settings {
-    /// The event that it runs at, in Helm's word: `pre-install`.
-    pub event: String,
-    /// Its weight.
-    pub weight: i64,
-    /// When it is deleted.
-    pub policies: Vec<DeletePolicy>,
-    /// The hooks of the same event that ran before it.
-    pub earlier: Vec<Earlier>,
-    /// Whether it is the last one of its event.
-    pub last: bool,
-}
-
-/// A hook that ran before another one of the same event.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Earlier {
-    kind: String,
-    namespace: String,
-    name: String,
-    policies: Vec<DeletePolicy>,
-}
-
-impl Earlier {
-    /// A hook with the policies that say when it is deleted.
-    pub fn new(address: &Address, policies: &[DeletePolicy]) -> Self {
-        let Address { kind, scope, name } = address.clone();
-        Self { kind, namespace: scope, name, policies: policies.to_vec() }
-    }
-}
-
-impl Hook {
-    /// Whether what is left of an earlier run is deleted before the hook runs.
-    ///
-    /// What has run can't run again: it goes even where the policy doesn't ask for it.
-    pub fn makes_room(resource: &Resource) -> bool {
-        let asks = settings(resource).is_some_and(|hook| hook.policies.contains(&DeletePolicy::BeforeHookCreation));
-        asks || runs(resource)
-    }
-
-    /// The hooks that are deleted once one has ended, the latest first.
-    ///
-    /// A definition that came by a hook would take all its resources along, so it stays; Helm never deletes one either.
-    pub fn leaving(resource: &Resource, ending: &Ending) -> Vec<Address> {
-        let Some(hook) = settings(resource) else { return Vec::new() };
-        let mut leaving = to_delete(&resource.id.address, &hook, ending);
-        leaving.retain(|address| !Gvk::of_address(address).is_crd());
-        leaving
-    }
-}
-
-/// How the hooks of this run of cfrt went, for the record of their release.
-#[derive(Debug, Default)]
-pub struct HookRuns(Mutex<Vec<HookRun>>);
-
-impl HookRuns {
-    fn note(&self, hook: &Address, applied: &Applied, ending: &Ending) {
-        let Some(started) = applied.memo["started"].as_str().and_then(|at| at.parse().ok()) else { return };
-        let Address { kind, name, .. } = hook.short();
-        let run = HookRun { kind, name, started, completed: Timestamp::now(), succeeded: *ending == Ending::Settled };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(run);
-    }
-
-    /// What was noted so far, in the order in which the hooks ended.
-    pub fn noted(&self) -> Vec<HookRun> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-fn settings(resource: &Resource) -> Option<Settings> {
-    Settings::deserialize(&resource.settings).ok()
-}
 
 impl Driver<World> for Hook {
     fn name(&self) -> &'static str {
@@ -112,26 +44,43 @@ impl Driver<World> for Hook {
         )
     }
 
-    /// Nothing is read: a hook acts because its release does, whatever is there.
-    fn observe<'a>(&'a self, _world: &'a World, wanted: &'a [Wanted<'a>]) -> Effect<'a, Vec<Observation>> {
-        Box::pin(async move { Ok(vec![Observation::Absent; wanted.len()]) })
+    /// Reads what bears the names of the hooks that will run. How it would change is not asked for: it doesn't.
+    fn observe<'a>(&'a self, world: &'a World, wanted: &'a [Wanted<'a>]) -> Effect<'a, Vec<Observation>> {
+        Box::pin(async move {
+            let mut seen: Vec<Observation> =
+                wanted.iter().map(|wanted| wanted.before.cloned().unwrap_or(Observation::Absent)).collect();
+            // A hook of two events is in the batch twice, and read once.
+            let mut places: BTreeMap<&Address, (Wanted<'_>, Vec<usize>)> = BTreeMap::new();
+            for (index, wanted) in wanted.iter().enumerate().filter(|(_, wanted)| is_to_be_read(world, wanted)) {
+                places.entry(&wanted.resource.id.address).or_insert((*wanted, Vec::new())).1.push(index);
+            }
+            let (read, places): (Vec<_>, Vec<_>) = places.into_values().unzip();
+            for (indices, found) in places.into_iter().zip(look(world, &read, |_| HELM).await?) {
+                indices.into_iter().for_each(|index| seen[index] = found.clone());
+            }
+            Ok(seen)
+        })
     }
 
-    fn diff(&self, resource: &Resource, _seen: &Observation) -> Change {
-        let when = settings(resource).map(|hook| format!("hook, weight {}", hook.weight));
-        Change::of(Action::Create).because(when.unwrap_or_default())
+    fn diff(&self, resource: &Resource, seen: &Observation) -> Change {
+        let hook = match Settings::of(resource) {
+            Ok(hook) => hook,
+            Err(error) => return Change::of(Action::Refuse).because(error.chain().join(": ")),
+        };
+        match seen {
+            Observation::Present { live, stamp, .. } => left::met(resource, &hook, live, stamp),
+            Observation::Absent | Observation::Hidden { .. } => Change::of(Action::Create).because(hook.said()),
+        }
     }
 
     fn apply<'a>(&'a self, world: &'a World, step: &'a Step) -> Effect<'a, Applied> {
         Box::pin(async move {
             let (resource, started) = (&step.resource, Timestamp::now());
             let target = Target::new(world, resource, HELM)?;
-            if Self::makes_room(resource) {
-                target.delete(None).await?;
-                gone(world, resource, &target).await?;
-            }
+            let left = make_room(world, step, &target).await?;
             if let Some(document) = resource.want.document() {
-                drop(target.create(document).await?);
+                let made = target.create(&over(document, left)).await?;
+                world.hook_runs.made(&resource.id.address, uid(&made));
             }
             Ok(Applied { wrote: true, memo: json!({ "started": started.to_string() }) })
         })
@@ -139,9 +88,9 @@ impl Driver<World> for Hook {
 
     fn follow<'a>(&'a self, world: &'a World, resource: &'a Resource) -> BoxStream<'a, Result<Evidence, DriverError>> {
         match Target::new(world, resource, HELM) {
-            Ok(target) if runs(resource) => {
+            Ok(target) if runs_to_an_end(&resource.id.address) => {
                 let seen = world.watches.follow(&world.kube, target.kind(), key(resource));
-                seen.map(|live| Ok(Evidence { live })).boxed()
+                seen.map(|live| Ok(Evidence { live: live? })).boxed()
             }
             Ok(_) | Err(_) => stream::empty().boxed(),
         }
@@ -153,8 +102,9 @@ impl Driver<World> for Hook {
 
     fn close<'a>(&'a self, world: &'a World, step: &'a Step, applied: &'a Applied, ending: Ending) -> Effect<'a, ()> {
         Box::pin(async move {
-            world.hook_runs.note(&step.resource.id.address, applied, &ending);
-            for address in Self::leaving(&step.resource, &ending) {
+            let address = &step.resource.id.address;
+            world.hook_runs.note(address, applied, &ending);
+            for address in Settings::of(&step.resource)?.leaving(address, &ending) {
                 delete(world, &step.resource, address).await?;
             }
             Ok(())
@@ -162,27 +112,53 @@ impl Driver<World> for Hook {
     }
 }
 
-/// Which hooks go now, the latest first: after the last one of an event those that succeeded, and after a failure what
-/// failed and those that had succeeded, each as its own policy says. Nothing goes earlier, as later hooks may use it.
-fn to_delete(own: &Address, hook: &Settings, ending: &Ending) -> Vec<Address> {
-    let wants = |policies: &[DeletePolicy], policy| policies.contains(&policy);
-    let (over, own_policy) = match ending {
-        Ending::Settled => (hook.last, DeletePolicy::HookSucceeded),
-        Ending::Failed(_) => (true, DeletePolicy::HookFailed),
-        Ending::Stopped => (false, DeletePolicy::HookFailed),
-    };
-    if !over {
-        return Vec::new();
-    }
-    let own = wants(&hook.policies, own_policy).then(|| own.clone());
-    let earlier = hook.earlier.iter().rev().filter(|earlier| wants(&earlier.policies, DeletePolicy::HookSucceeded));
-    own.into_iter().chain(earlier.map(|hook| Address::new(&hook.kind, &hook.namespace, &hook.name))).collect()
+/// Whether it has to be known what bears a hook's name. Of a kind that the server doesn't know there is nothing.
+fn is_to_be_read(world: &World, wanted: &Wanted<'_>) -> bool {
+    let address = &wanted.resource.id.address;
+    wanted.depth == Depth::Full
+        && Settings::of(wanted.resource).is_ok_and(|hook| hook.due)
+        && world.discovery.resolve(&Gvk::of_address(address)).is_some()
 }
 
-/// Whether a hook is something that runs to an end; anything else is done once it is there.
-fn runs(resource: &Resource) -> bool {
-    let gvk = Gvk::of_address(&resource.id.address);
-    matches!((gvk.group.as_str(), gvk.kind.as_str()), ("batch", "Job") | ("", "Pod"))
+/// Deletes what bears the hook's name, or gives the uid of what is to be written over.
+///
+/// That must be what the plan saw, or what this run itself made for another event.
+async fn make_room(world: &World, step: &Step, target: &Target<'_>) -> Result<Option<String>, DriverError> {
+    let resource = &step.resource;
+    let address = &resource.id.address;
+    let doing = || format!("looking at what is left of {}", address.short());
+    let found = get(&world.kube, target.kind(), &key(resource)).await.map_err(|error| {
+        let forbidden = error.code() == Some(403);
+        let error = DriverError::new(doing(), error);
+        if forbidden { error.fault(Fault::Forbidden) } else { error }
+    })?;
+    let Some((_, live)) = found else { return Ok(None) };
+    let there = uid(&live);
+    let planned = step.expects().is_some_and(|stamp| stamp.uid == there);
+    if !planned && world.hook_runs.uid(address).as_deref() != Some(there) {
+        let error = DriverError::new(doing(), "it is not what was there when the plan was made").fault(Fault::Stale);
+        return Err(error.hint("plan again and look at what has changed"));
+    }
+    let is_going = live.pointer("/metadata/deletionTimestamp").is_some();
+    if !is_going && !Settings::of(resource)?.makes_room(address) {
+        return Ok(Some(there.to_owned()));
+    }
+    target.delete(Some(there)).await?;
+    gone(world, resource, target).await?;
+    Ok(None)
+}
+
+/// The document as it is written over an object with a uid, and no other.
+fn over(document: &Document, left: Option<String>) -> Document {
+    let mut document = document.clone();
+    if let Some(uid) = left {
+        document.body["metadata"]["uid"] = json!(uid);
+    }
+    document
+}
+
+fn uid(object: &Value) -> &str {
+    object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// How long what is left of an earlier run may take to go; something holds it then, as a finalizer does.
@@ -194,57 +170,27 @@ async fn gone(world: &World, resource: &Resource, target: &Target<'_>) -> Result
     let left = async {
         let mut left = None;
         while let Some(live) = seen.next().await {
-            left = live;
+            left = live?;
             if left.is_none() {
                 break;
             }
         }
-        left
+        Ok(left)
     };
     let held = match tokio::time::timeout(LEAVING, left).await {
-        Ok(None) => return Ok(()),
-        Ok(Some(_)) => "it is still there".to_owned(),
+        Ok(Ok(None)) => return Ok(()),
+        Ok(Err(refused)) => return Err(refused),
+        Ok(Ok(Some(_))) => "it is still there".to_owned(),
         Err(_) => format!("it is still there after {} s; does a finalizer hold it?", LEAVING.as_secs()),
     };
     Err(DriverError::new(format!("removing what is left of {}", resource.id.address.short()), held)
         .fault(Fault::TimedOut))
 }
 
+/// Deletes a hook that this run made; anything else of its name is not ours.
 async fn delete(world: &World, like: &Resource, address: Address) -> Result<(), DriverError> {
+    let Some(uid) = world.hook_runs.uid(&address) else { return Ok(()) };
     let mut hook = like.clone();
     hook.id.address = address;
-    Target::new(world, &hook, HELM)?.delete(None).await
-}
-
-#[cfg(test)]
-mod tests {
-    use DeletePolicy::{BeforeHookCreation, HookFailed, HookSucceeded};
-
-    use super::*;
-
-    fn job(name: &str) -> Address {
-        Address::new("batch/v1/Job", "n", name)
-    }
-
-    fn third(policies: &[DeletePolicy], last: bool) -> Settings {
-        let earlier = vec![Earlier::new(&job("a"), &[HookSucceeded]), Earlier::new(&job("b"), &[BeforeHookCreation])];
-        Settings { event: "pre-install".to_owned(), weight: 0, policies: policies.to_vec(), earlier, last }
-    }
-
-    fn deleted(hook: &Settings, ending: &Ending) -> Vec<String> {
-        to_delete(&job("c"), hook, ending).into_iter().map(|address| address.name).collect()
-    }
-
-    #[test]
-    fn hooks_that_succeeded_go_after_the_last_one_of_their_event_the_latest_first() {
-        assert_eq!(deleted(&third(&[HookSucceeded], true), &Ending::Settled), ["c", "a"]);
-        assert!(deleted(&third(&[HookSucceeded], false), &Ending::Settled).is_empty());
-    }
-
-    #[test]
-    fn a_hook_that_failed_goes_only_by_its_own_policy_and_earlier_ones_by_theirs() {
-        let failed = Ending::Failed("no".to_owned());
-        assert_eq!(deleted(&third(&[HookFailed], false), &failed), ["c", "a"]);
-        assert_eq!(deleted(&third(&[HookSucceeded], false), &failed), ["a"]);
-    }
+    Target::new(world, &hook, HELM)?.delete(Some(&uid)).await
 }

@@ -5,19 +5,24 @@ use std::sync::Arc;
 use cfrt_engine::change::{Action, Change, FieldChange};
 use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Evidence, Observation, Predicted, Settled, Wanted};
 use cfrt_engine::plan::Step;
-use cfrt_engine::resource::{Document, Resource, Want};
+use cfrt_engine::resource::{Document, Part, Resource, Want};
 use cfrt_engine::task::{Answer, Question};
 use futures::stream::{self, BoxStream, StreamExt as _};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::kube::compare::compare;
 use crate::kube::difference::difference;
 use crate::kube::gvk::Gvk;
 use crate::kube::look::{key, look};
+use crate::kube::meanwhile::evidence;
 use crate::kube::path::lies_in;
 use crate::kube::settle::settled;
 use crate::kube::write::Target;
+use crate::undo::{self, UndoQuestion};
 use crate::world::World;
+
+pub mod adoption;
 
 /// The field manager of objects that belong to no chart.
 pub const OWN: &str = "cfrt";
@@ -56,6 +61,9 @@ impl Driver<World> for Object {
 
     fn answer<'a>(&'a self, world: &'a World, question: &'a Question) -> Effect<'a, Answer> {
         Box::pin(async move {
+            if let Ok(question) = UndoQuestion::deserialize(&question.about) {
+                return Ok(Arc::new(undo::read(world, &question).await?) as Answer);
+            }
             let seal = crate::secrets::seal(world, &question.about).await?;
             Ok(Arc::new(seal) as Answer)
         })
@@ -66,6 +74,9 @@ impl Driver<World> for Object {
     }
 
     fn diff(&self, resource: &Resource, seen: &Observation) -> Change {
+        if resource.id.part == Part::Adoption {
+            return adoption::change(resource, seen);
+        }
         match (&resource.want, seen) {
             (Want::Absent, Observation::Present { live, .. }) => removal(resource, live),
             (Want::Absent, Observation::Absent | Observation::Hidden { .. }) => Change::of(Action::Keep),
@@ -82,6 +93,9 @@ impl Driver<World> for Object {
 
     fn apply<'a>(&'a self, world: &'a World, step: &'a Step) -> Effect<'a, Applied> {
         Box::pin(async move {
+            if step.resource.id.part == Part::Adoption {
+                return adoption::apply(world, step).await;
+            }
             let target = Target::new(world, &step.resource, manager(&step.resource))?;
             match (step.change.action, step.resource.want.document()) {
                 (Action::Create, Some(document)) => drop(target.create(document).await?),
@@ -101,11 +115,12 @@ impl Driver<World> for Object {
         }
         let Ok(target) = Target::new(world, resource, OWN) else { return stream::empty().boxed() };
         let seen = world.watches.follow(&world.kube, target.kind(), key(resource));
-        seen.map(|live| Ok(Evidence { live })).boxed()
+        seen.then(move |live| async move { evidence(world, resource, manager(resource), live?).await }).boxed()
     }
 
     fn settled(&self, resource: &Resource, seen: &Evidence) -> Settled {
         match (&resource.want, &seen.live) {
+            _ if resource.id.part == Part::Adoption => Settled::Yes,
             (Want::Absent, None) => Settled::Yes,
             (Want::Absent, Some(live)) => Settled::Waiting(holding(live)),
             (Want::Present(_) | Want::Existing(_), live) => settled(live.as_deref()),
@@ -124,7 +139,7 @@ fn settles_at_once(resource: &Resource) -> bool {
             | ("apiextensions.k8s.io", _)
             | ("apiregistration.k8s.io", _)
     );
-    resource.want.document().is_some() && !slow
+    resource.id.part == Part::Adoption || resource.want.document().is_some() && !slow
 }
 
 fn removal(resource: &Resource, live: &Value) -> Change {
@@ -164,15 +179,22 @@ fn obstacle(document: &Document, live: &Value, manager: &str) -> Option<Change> 
     match (owner(&document.body), owner(live)) {
         (None, _) => None,
         (Some(ours), Some(theirs)) if ours == theirs => None,
-        (Some(_), Some((release, namespace))) => refuse(format!("it belongs to release {namespace}/{release}")),
+        (Some(_), Some((release, namespace))) => {
+            refuse(format!("it belongs to release {namespace}/{release}{}", how_to_take(live)))
+        }
         // Someone took the annotations away; the fields still say whose it is.
         (Some(_), None) if known_to_helm => None,
-        (Some(_), None) => refuse("it is there already, and no release made it".to_owned()),
+        (Some(_), None) => refuse(format!("it is there already, and no release made it{}", how_to_take(live))),
     }
 }
 
+/// Definitions of others can be taken over; that is for the file to say.
+fn how_to_take(live: &Value) -> &'static str {
+    if live["kind"] == "CustomResourceDefinition" { "; `[crds] adopt = \"all\"` takes it over" } else { "" }
+}
+
 /// The name and namespace of the release that an object says it belongs to.
-fn owner(object: &Value) -> Option<(String, String)> {
+pub(super) fn owner(object: &Value) -> Option<(String, String)> {
     let annotation = |name: &str| {
         object["metadata"]["annotations"][format!("meta.helm.sh/release-{name}")].as_str().map(str::to_owned)
     };

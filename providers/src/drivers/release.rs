@@ -22,11 +22,14 @@ use crate::world::World;
 
 pub mod charts;
 mod dropped;
+pub mod heartbeat;
 pub mod history;
+pub mod next;
 pub mod survey;
 
-use history::ReleaseName;
-use survey::{ChartQuestion, Next, chart, merged, request, survey};
+use history::{Opened, ReleaseName};
+use next::Next;
+use survey::{ChartQuestion, chart, merged, request, survey};
 
 /// What keeps release records.
 pub struct Release;
@@ -65,15 +68,11 @@ impl Settings {
     ///
     /// A pending revision that isn't old enough to count as given up.
     pub fn check_idle(&self) -> Result<(), DriverError> {
-        let Some(seconds) = self.next.busy else { return Ok(()) };
+        let Some(way_out) = self.next.way_out() else { return Ok(()) };
         let ReleaseName { namespace, name } = self.release();
         let doing = format!("opening a revision of release {namespace}/{name}");
         let cause = "another installation, upgrade or rollback of it is in progress, or was broken off";
-        let hint = format!(
-            "wait until it is done; if no one is at work, it counts as given up in {seconds} s, or at once by `helm rollback` \
-             (by `helm uninstall` where there is no revision to go back to)"
-        );
-        Err(DriverError::new(doing, cause).fault(Fault::Locked).hint(hint))
+        Err(DriverError::new(doing, cause).fault(Fault::Locked).hint(way_out))
     }
 
     /// What the record says of the revision once it has ended.
@@ -113,7 +112,10 @@ impl Driver<World> for Release {
     }
 
     fn diff(&self, resource: &Resource, _seen: &Observation) -> Change {
-        let Ok(Settings { next, .. }) = Settings::of(resource) else { return Change::of(Action::Keep) };
+        let next = match Settings::of(resource) {
+            Ok(settings) => settings.next,
+            Err(error) => return Change::of(Action::Refuse).because(error.chain().join(": ")),
+        };
         match next.because {
             None => Change::of(Action::Keep).because(format!("revision {}", next.revision)),
             Some(why) => {
@@ -121,6 +123,10 @@ impl Driver<World> for Release {
                 Change::of(action).because(format!("revision {}: {why}", next.revision))
             }
         }
+    }
+
+    fn obstacle(&self, step: &Step) -> Option<DriverError> {
+        Settings::of(&step.resource).and_then(|settings| settings.check_idle()).err()
     }
 
     /// Opens the revision: from here on helm sees it as pending, and no one else can open it too.
@@ -132,8 +138,10 @@ impl Driver<World> for Release {
                 history::abandon(&world.kube, &settings.release(), revision).await?;
             }
             let record = opening(world, &settings).await?;
-            let secret = history::open(&world.kube, &settings.release(), &record).await?;
-            Ok(Applied { wrote: true, memo: json!({ "secret": secret }) })
+            let opened = history::open(&world.kube, &settings.release(), &record).await?;
+            let memo = json!(opened);
+            keep_alive(world, settings.release(), opened);
+            Ok(Applied { wrote: true, memo })
         })
     }
 
@@ -141,11 +149,23 @@ impl Driver<World> for Release {
         Box::pin(async move {
             let settings = Settings::of(&step.resource)?;
             let (status, description) = settings.conclusion(ending);
-            let secret = applied.memo["secret"].as_str().unwrap_or_default();
+            let opened = Opened::deserialize(&applied.memo)
+                .map_err(|error| DriverError::new(format!("closing {}", step.resource.id.address.short()), error))?;
+            world.heartbeats.stop(&opened.secret).await;
             let end = |record| record::ran(record::finished(record, status, &description), &world.hook_runs.noted());
-            history::close(&world.kube, &settings.release(), secret, status, end).await
+            history::close(&world.kube, &settings.release(), &opened, status, end).await
         })
     }
+}
+
+/// Touches the record of an open revision from now on, so that no one takes a run that waits for one that has died.
+fn keep_alive(world: &World, release: ReleaseName, opened: Opened) {
+    let (kube, name) = (world.kube.clone(), opened.secret.clone());
+    let open = Arc::new((release, opened));
+    world.heartbeats.start(&name, move || {
+        let (kube, open) = (kube.clone(), Arc::clone(&open));
+        async move { history::touch(&kube, &open.0, &open.1).await }
+    });
 }
 
 /// The pending record. The chart, its values and notes come from helm's own dry run of the untouched chart; manifest and
@@ -167,7 +187,11 @@ async fn opening(world: &World, settings: &Settings) -> Result<Value, DriverErro
     let planned = planned?;
     let helms =
         helms.map_err(|error| DriverError::new(format!("asking helm about chart {}", question.source), error))?;
-    let manifest = planned.manifest.as_ref().map(|text| text.expose_secret()).unwrap_or_default();
+    let hooks: Option<Vec<RecordedHook>> = planned.hooks.iter().map(Hook::recorded).collect();
+    let (Some(manifest), Some(hooks)) = (&planned.manifest, hooks) else {
+        return Err(DriverError::new(format!("rendering chart {} again", question.source), "its texts are missing"));
+    };
+    let manifest = manifest.expose_secret();
     // Helm itself never renders a chart twice the same that draws lots, reads the clock or looks things up.
     let steady = !planned.volatile.any();
     if planned.digest != settings.rendering || (steady && !same_documents(manifest, helms.manifest.expose_secret())) {
@@ -175,8 +199,6 @@ async fn opening(world: &World, settings: &Settings) -> Result<Value, DriverErro
         let error = DriverError::new(doing, "it is no longer what was planned").fault(Fault::Stale);
         return Err(error.hint("the chart or its values have changed meanwhile; plan again"));
     }
-    let recorded = |hook: &Hook| Some(RecordedHook { facts: hook.facts.clone(), manifest: hook.manifest.clone()? });
-    let hooks: Vec<RecordedHook> = planned.hooks.iter().filter_map(recorded).collect();
     let opening = record::Opening {
         revision: settings.next.revision,
         manifest,
@@ -199,4 +221,32 @@ async fn planned(
     }
     let request = request(world, &settings.question, chart.clone(), values.clone(), settings.next.install);
     world.charts.render(RenderRequest { fresh: true, ..request }, false).await
+}
+
+#[cfg(test)]
+mod tests {
+    use cfrt_engine::resource::{Address, Document, ResourceId, Trigger, Want};
+    use cfrt_engine::task::TaskId;
+
+    use super::*;
+
+    fn change(settings: Value) -> Change {
+        let resource = Resource {
+            id: ResourceId::whole(Address::new("Release", "n", "r")),
+            task: TaskId { kind: "chart", name: String::new() },
+            driver: "release",
+            want: Want::Present(Document::default().into()),
+            needs: Vec::new(),
+            trigger: Trigger::Differs,
+            settings,
+        };
+        Driver::<World>::diff(&Release, &resource, &Observation::Absent)
+    }
+
+    #[test]
+    fn a_release_of_which_nothing_is_known_is_refused_and_not_taken_for_one_that_is_as_it_should_be() {
+        let Change { action, reason, .. } = change(Value::Null);
+        assert_eq!(action, Action::Refuse);
+        assert!(reason.starts_with("preparing Release n/r: "), "{reason}");
+    }
 }

@@ -37,11 +37,6 @@ impl Second {
         compare(Pointer::new(), value, other, &mut places);
         Some(places)
     }
-
-    /// Tells how many objects there are.
-    pub(crate) fn count(&self) -> usize {
-        self.0.len()
-    }
 }
 
 /// Marks places as generated; a secret there stays sealed.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use cfrt_engine::resource::{Document, Hole, Pointer};
+use cfrt_engine::resource::{Address, Document, Hole, Pointer};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,6 +59,22 @@ impl Identity {
             namespace: text("/metadata/namespace"),
             name: text("/metadata/name").unwrap_or_default(),
         }
+    }
+
+    pub(crate) fn of_address(address: &Address) -> Self {
+        let gvk = Gvk::of_address(address);
+        Self {
+            api_version: gvk.api_version(),
+            kind: gvk.kind,
+            namespace: Some(address.scope.clone()),
+            name: address.name.clone(),
+        }
+    }
+
+    /// What two names of one object have in common: group, kind, namespace and name, but not the version.
+    pub(crate) fn key(&self) -> [String; 4] {
+        let Gvk { group, kind, .. } = self.gvk();
+        [group, kind, self.namespace.clone().unwrap_or_default(), self.name.clone()]
     }
 }
 

@@ -110,29 +110,20 @@ impl Kind for Chart {
     }
 
     fn after(&self) -> &'static [&'static str] {
-        &["namespace", "secret-copy"]
+        &["namespace", "secret-copy", "crd-adoption"]
     }
 
     fn tasks(&self, desired: &DesiredState<'_>, facts: &Facts) -> Result<Vec<Box<dyn Task>>, Mistakes> {
-        // First: what values don't have can't be read into them.
-        written::set(desired)?;
-        let Some(table) = desired.table::<Table>("chart")? else { return Ok(Vec::new()) };
-        let written = both(written::exact(&table.version), written::source(&table.source, table.name.as_deref()));
-        let ((version, ()), stated) = both(written, stated(desired, facts))?;
-        let question = ChartQuestion {
-            source: source(desired, &table.source),
-            name: table.name.clone(),
-            version,
-            facts: nested(&stated),
-            values: table.values.iter().map(|file| beside(desired, file)).collect(),
-            set: Value::Object(table.set.into_iter().collect()),
-            namespace: facts.runtime.namespace.get_ref().as_str().to_owned(),
-            release: facts.runtime.release.get_ref().as_str().to_owned(),
-        };
-        let chart = OneChart { question, stated };
-        chart.check_facts(&chart.question.set)?;
+        let Some(chart) = OneChart::read(desired, facts)? else { return Ok(Vec::new()) };
         Ok(vec![Box::new(chart)])
     }
+}
+
+/// What is asked about the chart of a file; nothing where the file has none, or says something wrong of it.
+///
+/// Others ask the same question, and with it get the same answer.
+pub(crate) fn question(desired: &DesiredState<'_>, facts: &Facts) -> Option<Question> {
+    OneChart::read(desired, facts).ok().flatten().map(|chart| chart.ask())
 }
 
 /// A path is meant from the file that names it; anything with a scheme is an address.
@@ -183,7 +174,7 @@ fn nested(stated: &[Stated]) -> Value {
 
 impl Task for OneChart {
     fn questions(&self) -> Vec<Question> {
-        vec![Question { driver: "release", about: serde_json::to_value(&self.question).unwrap_or(Value::Null) }]
+        vec![self.ask()]
     }
 
     fn expand(&self, id: &TaskId, answers: &Answers) -> Result<Expansion, Mistakes> {
@@ -192,9 +183,12 @@ impl Task for OneChart {
         let release = self.release(id, answer);
         let owner = release.id.clone();
         let crds: Vec<Resource> = answer.crds.iter().map(|item| definition(id, item)).collect();
-        let [before, after] = answer.hooks.each_ref().map(|hooks| self.hooks(id, &owner, hooks));
+        let [before, after] = answer.hooks.each_ref().map(|hooks| hooks_of(id, &owner, answer, hooks));
         let objects = self.objects(id, &answer.objects, &answer.dropped);
-        let removed: Vec<Resource> = answer.removed.iter().map(|address| self.removal(id, address)).collect();
+        // What becomes a hook that runs first is replaced by it.
+        let replaced = |address: &&Address| before.iter().any(|hook| hook.id.address == **address);
+        let removed = answer.removed.iter().filter(|address| !replaced(address));
+        let removed: Vec<Resource> = removed.map(|address| self.removal(id, address)).collect();
         // Helm can't say what it would release before it knows the kinds, so their definitions come before the release.
         let early = |object: &&Resource| answer.definitions.contains(&object.id.address);
         let (early, inside): (Vec<_>, Vec<_>) = objects.iter().partition(early);
@@ -209,6 +203,31 @@ impl Task for OneChart {
 }
 
 impl OneChart {
+    fn read(desired: &DesiredState<'_>, facts: &Facts) -> Result<Option<Self>, Mistakes> {
+        // First: what values don't have can't be read into them.
+        written::set(desired)?;
+        let Some(table) = desired.table::<Table>("chart")? else { return Ok(None) };
+        let written = both(written::exact(&table.version), written::source(&table.source, table.name.as_deref()));
+        let ((version, ()), stated) = both(written, stated(desired, facts))?;
+        let question = ChartQuestion {
+            source: source(desired, &table.source),
+            name: table.name.clone(),
+            version,
+            facts: nested(&stated),
+            values: table.values.iter().map(|file| beside(desired, file)).collect(),
+            set: Value::Object(table.set.into_iter().collect()),
+            namespace: facts.runtime.namespace.get_ref().as_str().to_owned(),
+            release: facts.runtime.release.get_ref().as_str().to_owned(),
+        };
+        let chart = Self { question, stated };
+        chart.check_facts(&chart.question.set)?;
+        Ok(Some(chart))
+    }
+
+    fn ask(&self) -> Question {
+        Question { driver: "release", about: serde_json::to_value(&self.question).unwrap_or(Value::Null) }
+    }
+
     /// A fact is stated once: values that say otherwise are a mistake, wherever they come from.
     fn check_facts(&self, values: &Value) -> Result<(), Mistakes> {
         let says_otherwise = self.stated.iter().filter_map(|fact| {
@@ -263,30 +282,33 @@ impl OneChart {
         });
         objects.collect()
     }
+}
 
-    fn hooks(&self, id: &TaskId, owner: &ResourceId, hooks: &[HookItem]) -> Vec<Resource> {
-        let earlier: Vec<Earlier> =
-            hooks.iter().map(|hook| Earlier::new(&hook.item.address, &hook.facts.delete_policies)).collect();
-        let resource = |(index, hook): (usize, &HookItem)| {
-            let settings = hook::Settings {
-                event: hook.event.to_owned(),
-                weight: hook.facts.weight,
-                policies: hook.facts.delete_policies.clone(),
-                earlier: earlier[..index].to_vec(),
-                last: index + 1 == hooks.len(),
-            };
-            Resource {
-                id: ResourceId { address: hook.item.address.clone(), part: Part::Fields(hook.event) },
-                task: id.clone(),
-                driver: "hook",
-                want: Want::Present(Arc::clone(&hook.item.document)),
-                needs: Vec::new(),
-                trigger: Trigger::With(owner.clone()),
-                settings: serde_json::to_value(settings).unwrap_or(Value::Null),
-            }
+/// The hooks of one event, each with what it must know of the others.
+fn hooks_of(id: &TaskId, owner: &ResourceId, answer: &ChartAnswer, hooks: &[HookItem]) -> Vec<Resource> {
+    let earlier: Vec<Earlier> =
+        hooks.iter().map(|hook| Earlier::new(&hook.item.address, &hook.facts.delete_policies)).collect();
+    let resource = |(index, hook): (usize, &HookItem)| {
+        let settings = hook::Settings {
+            event: hook.event.to_owned(),
+            weight: hook.facts.weight,
+            policies: hook.facts.delete_policies.clone(),
+            earlier: earlier[..index].to_vec(),
+            last: index + 1 == hooks.len(),
+            due: answer.next.because.is_some(),
+            was_object: answer.removed.contains(&hook.item.address),
         };
-        hooks.iter().enumerate().map(resource).collect()
-    }
+        Resource {
+            id: ResourceId { address: hook.item.address.clone(), part: Part::Fields(hook.event) },
+            task: id.clone(),
+            driver: "hook",
+            want: Want::Present(Arc::clone(&hook.item.document)),
+            needs: Vec::new(),
+            trigger: Trigger::With(owner.clone()),
+            settings: serde_json::to_value(settings).unwrap_or(Value::Null),
+        }
+    };
+    hooks.iter().enumerate().map(resource).collect()
 }
 
 /// A definition of a `crds/` folder: Helm makes it where there is none, and never touches it again.

@@ -1,4 +1,5 @@
-//! `secret-copy`: a token from a variable, a file or another namespace becomes a Secret beside the runtime.
+//! `secret-copy`: a token from a variable, a file or another namespace becomes a Secret beside the runtime; one that is to be
+//! there already is looked for.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +12,8 @@ use cfrt_engine::task::{Answers, Expansion, Kind, Question, Task, TaskId};
 use serde_json::{Value, json};
 
 use crate::drivers::object::{OWN, Object};
-use crate::platform::platform;
-use crate::secrets::Source;
+use crate::platform::{TokenSecret, platform};
+use crate::secrets::{Found, SecretQuestion, Source};
 
 /// The kind itself.
 pub struct SecretCopy;
@@ -84,6 +85,11 @@ struct Copy {
     source: Source,
 }
 
+/// A Secret that someone else makes.
+struct InPlace {
+    source: Source,
+}
+
 impl Kind for SecretCopy {
     fn name(&self) -> &'static str {
         "secret-copy"
@@ -105,18 +111,23 @@ impl Kind for SecretCopy {
         let Some(platform) = platform(desired)? else { return Ok(Vec::new()) };
         let Some(token) = platform.token_secret(desired, facts)? else { return Ok(Vec::new()) };
         let namespace = facts.runtime.namespace.get_ref().as_str().to_owned();
-        let copy = |source| Copy { namespace, name: token.name, key: token.key, source };
-        Ok(token.copied_from.map(|source| Box::new(copy(source)) as Box<dyn Task>).into_iter().collect())
+        let TokenSecret { name, key, copied_from } = token;
+        let task: Box<dyn Task> = match copied_from {
+            Some(source) => Box::new(Copy { namespace, name, key, source }),
+            None => Box::new(InPlace { source: Source::Secret { namespace, name, key } }),
+        };
+        Ok(vec![task])
     }
 }
 
 impl Task for Copy {
     fn questions(&self) -> Vec<Question> {
-        vec![Question { driver: "object", about: serde_json::to_value(&self.source).unwrap_or(Value::Null) }]
+        vec![question(&self.source, false)]
     }
 
     fn expand(&self, id: &TaskId, answers: &Answers) -> Result<Expansion, Mistakes> {
-        let seal: &String = answers.get(0);
+        // A question that doesn't allow for it isn't answered otherwise.
+        let Found::Sealed(seal) = answers.get(0) else { return Ok(Expansion::default()) };
         let body = json!({
             "apiVersion": "v1",
             "kind": "Secret",
@@ -136,4 +147,24 @@ impl Task for Copy {
         };
         Ok(Expansion { resources: vec![secret], ..Expansion::default() })
     }
+}
+
+impl Task for InPlace {
+    fn questions(&self) -> Vec<Question> {
+        vec![question(&self.source, true)]
+    }
+
+    /// Nothing is made here; what isn't there is said, since pods would wait for it.
+    fn expand(&self, _id: &TaskId, answers: &Answers) -> Result<Expansion, Mistakes> {
+        let remarks = match answers.get(0) {
+            Found::Sealed(_) => Vec::new(),
+            Found::Lacking { what, hint } => vec![format!("{} is to hold the token: {what}\n{hint}", self.source)],
+        };
+        Ok(Expansion { remarks, ..Expansion::default() })
+    }
+}
+
+fn question(source: &Source, may_lack: bool) -> Question {
+    let question = SecretQuestion { source: source.clone(), may_lack };
+    Question { driver: "object", about: serde_json::to_value(question).unwrap_or(Value::Null) }
 }

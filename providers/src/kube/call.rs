@@ -74,6 +74,12 @@ impl Call {
         Self::with_body(Method::PATCH, path, "application/json-patch+json", operations)
     }
 
+    /// A JSON merge patch (RFC 7386).
+    pub fn merge(kind: &Resolved, namespace: &str, name: &str, manager: &str, document: &Value) -> Self {
+        let path = format!("{}?fieldManager={manager}", kind.path(namespace, name));
+        Self::with_body(Method::PATCH, path, "application/merge-patch+json", document)
+    }
+
     /// A creation that fails where something is there already.
     pub fn create(kind: &Resolved, namespace: &str, document: &Value) -> Self {
         Self::with_body(Method::POST, kind.collection(namespace), JSON, document)

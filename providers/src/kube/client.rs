@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
+use cfrt_engine::driver::{DriverError, Fault};
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper_rustls::HttpsConnectorBuilder;
@@ -76,6 +77,17 @@ impl ApiError {
             Self::Status { code, .. } => Some(*code),
             Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::ReadOnly(_) => None,
         }
+    }
+
+    /// What kind of trouble it is.
+    pub fn fault(&self) -> Fault {
+        if self.code() == Some(403) { Fault::Forbidden } else { Fault::World }
+    }
+
+    /// The same as an error of whoever asked, with what was being done.
+    pub fn during(self, doing: impl Into<String>) -> DriverError {
+        let fault = self.fault();
+        DriverError::new(doing, self).fault(fault)
     }
 
     /// Whether the thing isn't there, or its kind isn't.
@@ -185,11 +197,17 @@ impl std::fmt::Debug for Kube {
 /// One connection for everything. Without `set_nodelay` each new connection costs 40 ms, and kube's own connector
 /// speaks HTTP/1.1 only, so that twenty reads at once are twenty connections (measured; see ARCHITECTURE.md).
 fn direct(config: &Config, access: Access, sent: Arc<AtomicUsize>) -> Result<Client, kube::Error> {
+    let login = config.auth_layer()?;
+    let mut rest = config.clone();
+    if login.is_some() {
+        // It gave a token, and so no certificate; asked for one, it would run once more, which takes it a second or two.
+        rest.auth_info.exec = None;
+    }
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(Duration::from_secs(10)));
-    let builder = HttpsConnectorBuilder::new().with_tls_config(config.rustls_client_config()?).https_or_http();
+    let builder = HttpsConnectorBuilder::new().with_tls_config(rest.rustls_client_config()?).https_or_http();
     let builder = match &config.tls_server_name {
         Some(name) => {
             let name = hyper_rustls::FixedServerNameResolver::new(
@@ -204,7 +222,7 @@ fn direct(config: &Config, access: Access, sent: Arc<AtomicUsize>) -> Result<Cli
     let service = ServiceBuilder::new()
         .layer(guard(access, sent))
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
+        .option_layer(login)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(hyper);
@@ -319,9 +337,18 @@ fn parse_date(text: &str) -> Option<i64> {
 impl Kube {
     /// A client whose answers are played: each is what the function says of the path.
     pub(crate) fn played(answer: impl Fn(&str) -> String + Clone + Send + Sync + 'static) -> Self {
+        Self::refusing(move |request| (StatusCode::OK, answer(request.uri().path())))
+    }
+
+    /// The same, where not all answers are successes.
+    pub(crate) fn refusing(
+        answer: impl Fn(&Request<Body>) -> (StatusCode, String) + Clone + Send + Sync + 'static,
+    ) -> Self {
         let service = tower::service_fn(move |request: Request<Body>| {
-            let text = answer(request.uri().path());
-            async move { Ok::<_, BoxError>(http::Response::new(Body::from(text.into_bytes()))) }
+            let (status, text) = answer(&request);
+            let mut response = http::Response::new(Body::from(text.into_bytes()));
+            *response.status_mut() = status;
+            async move { Ok::<_, BoxError>(response) }
         });
         Self { client: Client::new(service, "default"), sent: Arc::default() }
     }

@@ -113,6 +113,7 @@ impl<'a> Comparison<'a> {
             (Value::Null, _) if self.conventions.is_always_there(live, self.path.keys_upwards()) => {}
             (Value::Null, _) if !self.keeps_empty() => self.change(Some(live), None),
             (_, _) if self.conventions.same_scalar(wanted, live, self.path.keys_upwards()) => {}
+            (_, _) if self.is_identity() => {}
             (_, _) => self.change(Some(live), Some(wanted)),
         }
     }
@@ -221,8 +222,8 @@ impl<'a> Comparison<'a> {
         self.conventions.is_custom() && self.path.top() != Some("metadata")
     }
 
-    /// Tells whether the place is part of the object's address: items of lists come without kind, and objects that
-    /// live in no namespace may be written with one.
+    /// Tells whether the place is part of the object's address: items of lists come without kind, objects that live in
+    /// no namespace may be written with one, and one whose version is yet to come was read under another.
     fn is_identity(&self) -> bool {
         matches!(self.path.pointer().as_str(), "/apiVersion" | "/kind" | "/metadata/namespace")
     }

@@ -1,11 +1,17 @@
 //! The kubeconfig: which cluster is meant, as whom, and in clear words why that can't be told.
 
 use std::error::Error;
+use std::time::Duration;
 
 use cfrt_engine::driver::DriverError;
 use cfrt_engine::facts::Cluster;
 use kube::client::AuthError;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError};
+
+use crate::blocking::blocking;
+
+/// How long a login may take: there may be a person in it, with a browser.
+pub(crate) const LOGIN: Duration = Duration::from_secs(300);
 
 const LOG_IN: &str = "log in as you do for kubectl: `kubectl version` uses the same credentials";
 const NONE: &str = "set KUBECONFIG to a kubeconfig file, or run this where `kubectl` works";
@@ -91,10 +97,37 @@ fn unusable(context: &str, error: KubeconfigError) -> DriverError {
     .hint("`kubectl config view` shows what it has")
 }
 
+/// Makes what takes credentials: a login program that the kubeconfig names is run then, and waited for.
+///
+/// # Errors
+///
+/// A login that fails, or has not ended within the limit; a configuration that nothing can be made from.
+pub(crate) async fn logged_in<T: Send + 'static>(
+    config: &Config,
+    limit: Duration,
+    make: impl FnOnce(&Config) -> Result<T, kube::Error> + Send + 'static,
+) -> Result<T, DriverError> {
+    let own = config.clone();
+    // What waits beyond the limit ends with the process.
+    match tokio::time::timeout(limit, blocking(move || make(&own))).await {
+        Ok(made) => made.map_err(|error| unprepared(config, &error)),
+        Err(_) => {
+            let slow = format!("it did not end within {} s", limit.as_secs());
+            Err(DriverError::new(logging_in(config), slow).hint(LOG_IN))
+        }
+    }
+}
+
+fn logging_in(config: &Config) -> String {
+    match config.auth_info.exec.as_ref().and_then(|exec| exec.command.as_deref()) {
+        Some(program) => format!("logging in with `{program}`, as the kubeconfig says"),
+        None => "logging in as the kubeconfig says".to_owned(),
+    }
+}
+
 /// Why no client can be made; what a login program wrote to its output may be a token, and is not repeated.
-pub(crate) fn unprepared(config: &Config, error: &kube::Error) -> DriverError {
-    let command = config.auth_info.exec.as_ref().and_then(|exec| exec.command.as_deref()).unwrap_or("?");
-    let doing = format!("logging in with `{command}`, as the kubeconfig says");
+fn unprepared(config: &Config, error: &kube::Error) -> DriverError {
+    let doing = logging_in(config);
     match error {
         kube::Error::Auth(AuthError::AuthExecStart(source)) => {
             DriverError::new(doing, source.to_string()).hint("install it, or change the kubeconfig")
@@ -123,4 +156,52 @@ fn words(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     words.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::Command;
+
+    use kube::config::ExecConfig;
+
+    use super::*;
+    use crate::kube::client::Kube;
+    use crate::world::Access;
+
+    /// A configuration whose login is a shell script.
+    fn login(script: &str) -> Config {
+        let exec = serde_json::json!({
+            "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script],
+            "interactiveMode": "Never",
+        });
+        let exec: Option<ExecConfig> = serde_json::from_value(exec).unwrap();
+        let mut config = Config::new("http://127.0.0.1:1/".parse().unwrap());
+        config.auth_info.exec = exec;
+        config
+    }
+
+    #[tokio::test]
+    async fn a_login_program_that_does_not_end_is_given_up_and_named() {
+        let home = tempfile::tempdir().unwrap();
+        let pipe = home.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let config = login(&format!("cat {}", pipe.display()));
+        let made = logged_in(&config, Duration::ZERO, |config| Kube::new(config, Access::ReadOnly)).await;
+        let expected = ["logging in with `sh`, as the kubeconfig says", "it did not end within 0 s"];
+        assert_eq!(made.unwrap_err().chain(), expected);
+        // Lets the program go, for which the test's own end would wait.
+        fs::write(&pipe, "").unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_login_program_that_gives_a_token_runs_once() {
+        let home = tempfile::tempdir().unwrap();
+        let log = home.path().join("log");
+        let answer =
+            r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"t"}}"#;
+        let config = login(&format!("echo run >> {}; echo '{answer}'", log.display()));
+        logged_in(&config, LOGIN, |config| Kube::new(config, Access::ReadOnly)).await.unwrap();
+        assert_eq!(fs::read_to_string(log).unwrap(), "run\n");
+    }
 }

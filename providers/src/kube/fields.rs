@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
+use super::path::named_steps;
+
 /// The fields that a manager owns below some place of an object: a view of a `fieldsV1`.
 ///
 /// The default owns nothing.
@@ -36,6 +38,20 @@ impl<'a> FieldSet<'a> {
     /// Tells whether the value as a whole is owned and nothing below it: a scalar, an atomic map or list, or an empty one.
     pub fn is_leaf(self) -> bool {
         self.0.is_some_and(Map::is_empty)
+    }
+
+    /// Whether the place at the end of these steps is owned, or a value around it as a whole.
+    fn reaches(self, steps: &[String]) -> bool {
+        let Some((step, rest)) = steps.split_first() else { return true };
+        if self.is_leaf() {
+            return true;
+        }
+        let item = || {
+            let mut keyed = self.0.into_iter().flatten().filter(|(member, _)| member.starts_with("k:"));
+            let (_, below) = keyed.find(|(member, _)| parsed_key(member).is_some_and(|key| key["name"] == **step))?;
+            below.as_object().map(|below| Self(Some(below)))
+        };
+        self.field(step).or_else(item).is_some_and(|below| below.reaches(rest))
     }
 
     fn member(self, name: &str) -> Option<Self> {
@@ -87,6 +103,25 @@ pub fn owned<'a>(live: &'a Value, manager: &str) -> Option<FieldSet<'a>> {
 /// Gives the fields that a manager's newest ordinary writes own, as Helm 3 leaves them.
 pub(crate) fn updated<'a>(live: &'a Value, manager: &str) -> Option<FieldSet<'a>> {
     entries(live).filter(|entry| is_of(entry, manager, "Update")).last().and_then(fields_of)
+}
+
+/// Who wrote a field last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Writer<'a> {
+    /// As it calls itself.
+    pub(crate) manager: &'a str,
+    /// Whether it wrote by way of the `scale` subresource.
+    pub(crate) scaled: bool,
+}
+
+/// Finds who wrote the field at a path that is written as a plan writes it.
+///
+/// Below an item of a list that has no name the list counts. `None` where nobody owns the field any more.
+pub(crate) fn writer<'a>(live: &'a Value, path: &str) -> Option<Writer<'a>> {
+    let steps = named_steps(path);
+    let owns = |entry: &&Value| fields_of(entry).is_some_and(|set| set.reaches(&steps));
+    let newest = entries(live).filter(owns).max_by_key(|entry| entry["time"].as_str())?;
+    Some(Writer { manager: newest["manager"].as_str()?, scaled: newest["subresource"] == "scale" })
 }
 
 /// Tells whether [`migrate`] has anything to do.
@@ -216,6 +251,28 @@ mod tests {
         assert_eq!(data.fields().map(|(key, _)| key).collect::<Vec<_>>(), ["a"]);
         assert!(!data.is_leaf());
         assert!(FieldSet::default().field("data").is_none() && !FieldSet::default().is_leaf());
+    }
+
+    #[test]
+    fn the_writer_of_a_field_is_whoever_owns_it_and_came_last() {
+        let at = |time: &str, entry: Value| {
+            let mut entry = entry;
+            entry["time"] = json!(time);
+            entry
+        };
+        let image = json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:image": {}}}}});
+        let mut scale = entry("kubectl", "Update", "v1", &json!({"f:spec": {"f:replicas": {}}}));
+        scale["subresource"] = json!("scale");
+        let object = live(&[
+            at("2026-01-02T00:00:00Z", entry("late", "Update", "v1", &image)),
+            at("2026-01-01T00:00:00Z", entry("early", "Apply", "v1", &image)),
+            scale,
+        ]);
+        let found = |path: &str| writer(&object, path).map(|writer| (writer.manager, writer.scaled));
+        assert_eq!(found("spec.containers[a].image"), Some(("late", false)));
+        assert_eq!(found("spec.containers[b].image"), None);
+        assert_eq!(found("spec.replicas"), Some(("kubectl", true)));
+        assert_eq!(found("spec.paused"), None);
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl Gvk {
         format!("{}/{}", self.api_version(), self.kind)
     }
 
+    /// Whether two are versions of one kind.
+    pub fn is_version_of(&self, other: &Self) -> bool {
+        (&self.group, &self.kind) == (&other.group, &other.kind)
+    }
+
     /// Whether it is the kind that defines other kinds.
     pub fn is_crd(&self) -> bool {
         self.group == "apiextensions.k8s.io" && self.kind == "CustomResourceDefinition"
@@ -74,7 +79,8 @@ impl Resolved {
             plural: plural.to_owned(),
             namespaced: spec["scope"] == "Namespaced",
         };
-        versions.iter().filter_map(|version| version["name"].as_str()).map(resolved).collect()
+        let served = versions.iter().filter(|version| version["served"] != false);
+        served.filter_map(|version| version["name"].as_str()).map(resolved).collect()
     }
 
     /// The path of all its objects in a namespace; of all there are where the kind or the call has no namespace.

@@ -1,10 +1,10 @@
 //! Resources to observations: reads them all, side by side, and asks the server to predict those that are in doubt.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use cfrt_engine::driver::{Depth, DriverError, Fault, Observation, Predicted, Stamp, Wanted};
-use cfrt_engine::resource::{Document, Hole, Resource, ResourceId};
+use cfrt_engine::driver::{Depth, DriverError, Observation, Predicted, Stamp, Wanted};
+use cfrt_engine::resource::{Document, Hole, Part, Resource, ResourceId};
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 
@@ -53,38 +53,47 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
     let mut kinds: BTreeMap<Gvk, (Resolved, Vec<(usize, Key)>)> = BTreeMap::new();
     for (index, wanted) in wanted {
         let gvk = Gvk::of_address(&wanted.resource.id.address);
-        match (world.discovery.resolve(&gvk), brought.get(&gvk)) {
-            (_, Some(definition)) => seen.push((*index, Observation::Hidden { behind: (*definition).clone() })),
-            (Some(kind), None) => {
+        match whereabouts(&world.discovery, &brought, wanted.resource) {
+            Whereabouts::Kept(kind) => {
                 kinds.entry(gvk).or_insert_with(|| (kind, Vec::new())).1.push((*index, key(wanted.resource)));
             }
-            // What is to be gone and has no kind any more is gone.
-            (None, None) if wanted.resource.want.document().is_none() => seen.push((*index, Observation::Absent)),
-            (None, None) => return Err(unknown_kind(wanted.resource, &gvk)),
+            Whereabouts::Behind(definition) => {
+                seen.push((*index, Observation::Hidden { behind: definition.clone() }));
+            }
+            Whereabouts::Nowhere => seen.push((*index, Observation::Absent)),
+            Whereabouts::Unknown => return Err(unknown_kind(wanted.resource, &gvk)),
         }
     }
     let kinds: Vec<_> = kinds.into_values().collect();
-    let asked: Vec<(Resolved, Vec<Key>)> =
-        kinds.iter().map(|(kind, keys)| (kind.clone(), keys.iter().map(|(_, key)| key.clone()).collect())).collect();
+    let asked: Vec<(Resolved, Vec<Key>)> = kinds.iter().map(|(kind, keys)| (kind.clone(), distinct(keys))).collect();
     let found = read(&world.kube, &world.ahead, &asked).await.map_err(unreadable)?;
     let resources: HashMap<usize, &Resource> = wanted.iter().map(|(index, wanted)| (*index, wanted.resource)).collect();
     for ((_, keys), mut found) in kinds.into_iter().zip(found) {
+        // Several resources can be parts of one object; only the last one needs no copy.
+        let mut open: HashMap<Key, usize> = HashMap::new();
+        keys.iter().for_each(|(_, key)| *open.entry(key.clone()).or_default() += 1);
         for (index, key) in keys {
-            let observation = match found.remove(&key) {
-                Some(live) => present(&world.vault, resources[&index], live),
-                None => Observation::Absent,
-            };
+            let resource = resources[&index];
+            let open = open.entry(key.clone()).and_modify(|open| *open -= 1).or_default();
+            let live = if *open == 0 { found.remove(&key) } else { found.get(&key).cloned() };
+            let observation =
+                live.map_or_else(|| missing(&brought, resource), |live| present(&world.vault, resource, live));
             seen.push((index, observation));
         }
     }
     Ok(seen)
 }
 
-/// The kinds that the batch itself brings and the server doesn't know yet, each with the definition that brings it.
-pub fn definitions<'a>(
-    discovery: &Discovery,
-    batch: impl Iterator<Item = &'a Resource>,
-) -> HashMap<Gvk, &'a ResourceId> {
+fn distinct(keys: &[(usize, Key)]) -> Vec<Key> {
+    let mut distinct = HashSet::new();
+    keys.iter().filter(|(_, key)| distinct.insert(key)).map(|(_, key)| key.clone()).collect()
+}
+
+/// The kinds that a batch itself brings and the server doesn't know yet, each with the definition that brings it.
+pub type Brought<'a> = HashMap<Gvk, &'a ResourceId>;
+
+/// Finds the kinds that a batch itself brings.
+pub fn definitions<'a>(discovery: &Discovery, batch: impl Iterator<Item = &'a Resource>) -> Brought<'a> {
     let mut brought = HashMap::new();
     for resource in batch {
         let Some(document) = resource.want.document() else { continue };
@@ -95,6 +104,40 @@ pub fn definitions<'a>(
         }
     }
     brought
+}
+
+/// Where an object is to be looked for.
+#[derive(Debug, PartialEq)]
+pub enum Whereabouts<'a> {
+    /// Among the objects of a kind, which may be another version of the resource's own.
+    Kept(Resolved),
+    /// It can't be there before this definition is.
+    Behind(&'a ResourceId),
+    /// What is to be gone and has no kind any more is gone.
+    Nowhere,
+    /// Nobody knows its kind.
+    Unknown,
+}
+
+/// Finds out where an object is to be looked for. A version that is not served doesn't hide what others serve.
+pub fn whereabouts<'a>(discovery: &Discovery, brought: &Brought<'a>, resource: &Resource) -> Whereabouts<'a> {
+    let gvk = Gvk::of_address(&resource.id.address);
+    let wanted = resource.want.document().is_some();
+    match (discovery.resolve(&gvk), discovery.find(&gvk), brought.get(&gvk)) {
+        (Some(kind), _, _) => Whereabouts::Kept(kind),
+        (None, Some(other), definition) if definition.is_some() || !wanted => Whereabouts::Kept(other),
+        (None, None, _) if !wanted => Whereabouts::Nowhere,
+        (None, _, Some(definition)) => Whereabouts::Behind(definition),
+        (None, _, None) => Whereabouts::Unknown,
+    }
+}
+
+/// An object that isn't there; one whose version is yet to come is looked for again under that.
+pub fn missing(brought: &Brought<'_>, resource: &Resource) -> Observation {
+    match brought.get(&Gvk::of_address(&resource.id.address)) {
+        Some(definition) if resource.want.document().is_some() => Observation::Hidden { behind: (*definition).clone() },
+        Some(_) | None => Observation::Absent,
+    }
 }
 
 /// The key of a resource's object.
@@ -123,11 +166,15 @@ fn sealed(vault: &Vault, resource: &Resource, live: Value) -> Value {
 }
 
 /// Asks the server what an apply would make of the object. What it can't be asked for stays with our own comparison.
-async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -> Result<Observation, DriverError> {
+pub(crate) async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -> Result<Observation, DriverError> {
     let before = wanted.before.cloned().unwrap_or(Observation::Absent);
     let (Observation::Present { live, stamp, .. }, Some(document)) = (&before, wanted.resource.want.document()) else {
         return Ok(before);
     };
+    if wanted.resource.id.part == Part::Adoption {
+        // Labels and annotations hold no surprise, and a definition's dry run takes the server long.
+        return Ok(before);
+    }
     // Before ownership is migrated an apply doesn't remove what it will remove afterwards.
     let Some(body) = to_send(&world.vault, document, live).filter(|_| !fields::needs_migration(live, manager)) else {
         return Ok(before);
@@ -168,13 +215,10 @@ fn unknown_kind(resource: &Resource, gvk: &Gvk) -> DriverError {
 }
 
 fn unreadable(error: ReadError) -> DriverError {
-    let forbidden = error.source.code() == Some(403);
-    let error = DriverError::new(error.to_string(), error.source);
-    if forbidden { error.fault(Fault::Forbidden) } else { error }
+    let doing = error.to_string();
+    error.source.during(doing)
 }
 
 fn unpredictable(resource: &Resource, error: ApiError) -> DriverError {
-    let forbidden = error.code() == Some(403);
-    let error = DriverError::new(format!("asking for a dry run of {}", resource.id.address.short()), error);
-    if forbidden { error.fault(Fault::Forbidden) } else { error }
+    error.during(format!("asking for a dry run of {}", resource.id.address.short()))
 }

@@ -98,6 +98,32 @@ pub(crate) fn lies_in(field: &str, place: &str) -> bool {
     field.strip_prefix(place).is_some_and(|below| below.is_empty() || below.starts_with(['.', '[']))
 }
 
+/// Reads keys and names of items back from a path as people write it, up to the first item that has no name.
+pub(crate) fn named_steps(text: &str) -> Vec<String> {
+    let mut steps = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let Some((step, after)) = first_step(rest) else { break };
+        steps.push(step);
+        rest = after.strip_prefix('.').unwrap_or(after);
+    }
+    steps
+}
+
+fn first_step(text: &str) -> Option<(String, &str)> {
+    let Some(bracket) = text.strip_prefix('[') else {
+        let (key, after) = text.split_at(text.find(['.', '[']).unwrap_or(text.len()));
+        return Some((key.to_owned(), after));
+    };
+    if bracket.starts_with('"') {
+        let mut quoted = serde_json::Deserializer::from_str(bracket).into_iter::<String>();
+        let key = quoted.next()?.ok()?;
+        return Some((key, bracket.get(quoted.byte_offset()..)?.strip_prefix(']')?));
+    }
+    let (name, after) = bracket.split_once(']')?;
+    name.parse::<usize>().is_err().then(|| (name.to_owned(), after))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +140,17 @@ mod tests {
         let annotation = [Step::Key("metadata"), Step::Key("annotations"), Step::Key("a.b/c")];
         assert_eq!(path(&annotation).to_string(), r#"metadata.annotations["a.b/c"]"#);
         assert_eq!(path(&[Step::Key("a\"]"), Step::Item(2, None)]).to_string(), r#"["a\"]"][2]"#);
+    }
+
+    #[test]
+    fn what_people_wrote_is_read_back_up_to_an_item_without_a_name() {
+        assert_eq!(
+            named_steps(r#"spec.containers[app-proxy].env["a.b/c\"]"].x"#),
+            ["spec", "containers", "app-proxy", "env", "a.b/c\"]", "x"]
+        );
+        assert_eq!(named_steps("spec.ports[0].port"), ["spec", "ports"]);
+        assert_eq!(named_steps("a["), ["a"]);
+        assert_eq!(named_steps(""), [""; 0]);
     }
 
     #[test]

@@ -34,8 +34,10 @@ pub fn settled(live: Option<&Value>) -> Settled {
 }
 
 /// Tells how far a hook has come: a Job or Pod runs to its end, and anything else is done once it is there.
+///
+/// One that is not there is never waited for: it was created before anyone looks.
 pub fn hook_settled(live: Option<&Value>) -> Settled {
-    let Some(live) = live else { return waiting("not there yet") };
+    let Some(live) = live else { return failed("it was deleted before it was seen to end") };
     match Gvk::of(live).as_ref().map(|gvk| (gvk.group.as_str(), gvk.kind.as_str())) {
         Some(("batch", "Job")) => job(live),
         Some(("", "Pod")) => match pod(live) {

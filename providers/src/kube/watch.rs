@@ -1,10 +1,11 @@
 //! Watching objects while they settle: one shared watch for each kind and namespace, however many wait on it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cfrt_engine::driver::DriverError;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use kube::api::{Api, DynamicObject, TypeMeta};
+use kube::api::{Api, DynamicObject};
 use kube::discovery::ApiResource;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::Value;
@@ -14,17 +15,17 @@ use tokio::task::JoinHandle;
 use super::client::Kube;
 use super::gvk::Resolved;
 use super::read::Key;
-
-/// The objects of one kind in one namespace as last seen; `None` until the first list is complete.
-type Seen = Option<BTreeMap<String, Arc<Value>>>;
+use super::sight::{Keeper, Seen, Sight, Written};
 
 /// All watches of a run. They end with it.
 #[derive(Debug, Default)]
 pub struct Watches {
     shared: Mutex<HashMap<(String, String), Shared>>,
-    /// The resourceVersion that our own last write left: older sights of the object say nothing.
-    floors: Mutex<HashMap<(String, Key), u64>>,
+    writes: Writes,
 }
+
+/// What our own last write of each object left, by collection and key: older sights of the object say nothing.
+type Writes = Arc<Mutex<HashMap<(String, Key), Written>>>;
 
 #[derive(Debug)]
 struct Shared {
@@ -41,22 +42,29 @@ impl Drop for Shared {
 impl Watches {
     /// Remembers what a write of ours left.
     pub fn wrote(&self, kind: &Resolved, key: &Key, object: &Value) {
-        if let Some(version) = version(object) {
-            lock(&self.floors).insert((kind.collection(""), key.clone()), version);
+        if let Some(written) = Written::of(object) {
+            lock(&self.writes).insert((kind.collection(""), key.clone()), written);
         }
     }
 
-    /// The object each time that it moves, beginning with how it is now; `None` while it isn't there.
-    pub fn follow(&self, kube: &Kube, kind: &Resolved, key: Key) -> BoxStream<'static, Option<Arc<Value>>> {
+    /// The object each time that it moves, beginning with how it is now; `None` once it isn't there.
+    ///
+    /// What another one took the place of isn't there any more. A Job or Pod that went is seen once more as it was at its
+    /// end. Errors are those that end no sooner than somebody changes our rights; everything else is tried again.
+    pub fn follow(
+        &self,
+        kube: &Kube,
+        kind: &Resolved,
+        key: Key,
+    ) -> BoxStream<'static, Result<Option<Arc<Value>>, DriverError>> {
         let seen = self.shared(kube, kind, &key.namespace);
-        let floor = lock(&self.floors).get(&(kind.collection(""), key.clone())).copied().unwrap_or(0);
-        let first = (seen, key.name, None::<Option<Arc<Value>>>);
-        stream::unfold(first, move |(mut seen, name, last)| async move {
+        let written = lock(&self.writes).get(&(kind.collection(""), key.clone())).cloned().unwrap_or_default();
+        let first = (seen, key.name, written, None::<Sight>);
+        stream::unfold(first, |(mut seen, name, written, last)| async move {
             loop {
-                let now = seen.borrow_and_update().as_ref().map(|objects| objects.get(&name).cloned());
-                let news = now.filter(|now| current(now.as_deref(), floor) && last.as_ref() != Some(now));
-                if let Some(now) = news {
-                    return Some((now.clone(), (seen, name, Some(now))));
+                let now = seen.borrow_and_update().sight(&name, &written, last.as_ref());
+                if let Some(now) = now.filter(|now| last.as_ref() != Some(now)) {
+                    return Some((now.clone().told(), (seen, name, written, Some(now))));
                 }
                 seen.changed().await.ok()?;
             }
@@ -67,7 +75,7 @@ impl Watches {
     fn shared(&self, kube: &Kube, kind: &Resolved, namespace: &str) -> watch::Receiver<Seen> {
         let mut shared = lock(&self.shared);
         let place = (kind.collection(""), namespace.to_owned());
-        shared.entry(place).or_insert_with(|| start(kube, kind, namespace)).seen.clone()
+        shared.entry(place).or_insert_with(|| start(kube, kind, namespace, &self.writes)).seen.clone()
     }
 }
 
@@ -76,15 +84,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn version(object: &Value) -> Option<u64> {
-    object["metadata"]["resourceVersion"].as_str()?.parse().ok()
-}
-
-fn current(object: Option<&Value>, floor: u64) -> bool {
-    object.and_then(version).is_none_or(|version| version >= floor)
-}
-
-fn start(kube: &Kube, kind: &Resolved, namespace: &str) -> Shared {
+fn start(kube: &Kube, kind: &Resolved, namespace: &str, writes: &Writes) -> Shared {
     let resource = ApiResource {
         group: kind.gvk.group.clone(),
         version: kind.gvk.version.clone(),
@@ -97,77 +97,23 @@ fn start(kube: &Kube, kind: &Resolved, namespace: &str) -> Shared {
         "" => Api::all_with(client, &resource),
         namespace => Api::namespaced_with(client, namespace, &resource),
     };
-    let (sender, seen) = watch::channel(None);
-    let events = watcher(api, watcher::Config::default()).default_backoff();
-    // What comes from a list doesn't say of which kind it is.
-    let types = TypeMeta { api_version: kind.gvk.api_version(), kind: kind.gvk.kind.clone() };
+    let (sender, seen) = watch::channel(Seen::default());
+    let mut events = Box::pin(watcher(api, watcher::Config::default()).default_backoff());
+    let mut keeper = Keeper::new(kind, namespace, sender);
+    let (writes, place) = (Arc::clone(writes), (kind.collection(""), namespace.to_owned()));
+    let ours = move || {
+        let writes = lock(&writes);
+        let here = writes.iter().filter(|((kind, key), _)| (kind, &key.namespace) == (&place.0, &place.1));
+        here.map(|((_, key), written)| (key.name.clone(), written.version)).collect()
+    };
     let task = tokio::spawn(async move {
-        let mut listing = BTreeMap::new();
         // An error is followed by another attempt after a pause; patience ends the wait, not one lost connection.
-        let mut events = Box::pin(events.filter_map(|event| async { event.ok() }));
         while let Some(event) = events.next().await {
-            take(event, &types, &mut listing, &sender);
+            match event {
+                Ok(event) => keeper.take(event, &ours),
+                Err(error) => keeper.failed(&error),
+            }
         }
     });
     Shared { seen, task }
-}
-
-fn take(
-    event: watcher::Event<DynamicObject>,
-    types: &TypeMeta,
-    listing: &mut BTreeMap<String, Arc<Value>>,
-    seen: &watch::Sender<Seen>,
-) {
-    let named = |object: &DynamicObject| object.metadata.name.clone().unwrap_or_default();
-    let value = |object: DynamicObject| {
-        let object = DynamicObject { types: Some(types.clone()), ..object };
-        Arc::new(serde_json::to_value(object).unwrap_or_default())
-    };
-    match event {
-        watcher::Event::Init => listing.clear(),
-        watcher::Event::InitApply(object) => {
-            listing.insert(named(&object), value(object));
-        }
-        watcher::Event::InitDone => {
-            seen.send_replace(Some(std::mem::take(listing)));
-        }
-        watcher::Event::Apply(object) => seen.send_modify(|seen| {
-            seen.get_or_insert_default().insert(named(&object), value(object));
-        }),
-        watcher::Event::Delete(object) => seen.send_modify(|seen| {
-            seen.get_or_insert_default().remove(&named(&object));
-        }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn types() -> TypeMeta {
-        TypeMeta { api_version: "apps/v1".to_owned(), kind: "Deployment".to_owned() }
-    }
-
-    #[test]
-    fn what_a_list_brings_says_of_which_kind_it_is() {
-        let (sender, seen) = watch::channel(None);
-        let listed: DynamicObject =
-            serde_json::from_value(json!({"metadata": {"name": "a"}})).expect("it is an object");
-        let mut listing = BTreeMap::new();
-        for event in [watcher::Event::Init, watcher::Event::InitApply(listed), watcher::Event::InitDone] {
-            take(event, &types(), &mut listing, &sender);
-        }
-        let seen = seen.borrow().clone().expect("the list is complete");
-        assert_eq!((&seen["a"]["apiVersion"], &seen["a"]["kind"]), (&json!("apps/v1"), &json!("Deployment")));
-    }
-
-    #[test]
-    fn sights_older_than_our_own_write_say_nothing() {
-        let at = |version: &str| json!({"metadata": {"resourceVersion": version}});
-        assert!(!current(Some(&at("9")), 10));
-        assert!(current(Some(&at("10")), 10));
-        assert!(current(None, 10));
-    }
 }

@@ -1,22 +1,31 @@
 //! Steps to requests that write: each for exactly the object, in exactly the revision, that the plan saw.
 
+use std::time::Duration;
+
+use backon::{ConstantBuilder, Retryable as _};
 use cfrt_engine::change::{Action, Change};
-use cfrt_engine::driver::{DriverError, Fault, Observation};
+use cfrt_engine::driver::{Depth, DriverError, Fault, Observation, Stamp, Wanted};
 use cfrt_engine::plan::Step;
-use cfrt_engine::resource::{Document, Resource};
+use cfrt_engine::resource::{Document, Resource, Want};
 use serde_json::{Value, json};
 
 use super::call::{Apply, Call};
 use super::client::ApiError;
 use super::fields;
 use super::gvk::{Gvk, Resolved};
-use super::look::{key, present, to_send};
+use super::look::{key, predict, present, to_send};
 use super::path::lies_in;
 use super::read::{Key, get};
 use crate::world::World;
 
 /// How often an object that others write at the same time is read again before we give up.
 const ATTEMPTS: usize = 5;
+
+/// A server takes a moment before it serves a kind that was just defined; nobody says when that is over.
+const SOON: Duration = Duration::from_millis(50);
+
+/// How often such a kind is tried again.
+const ATTEMPTS_AT_A_NEW_KIND: usize = 100;
 
 /// An object to write, and under whose name.
 pub struct Target<'a> {
@@ -32,10 +41,14 @@ impl<'a> Target<'a> {
     ///
     /// # Errors
     ///
-    /// A kind that the server doesn't know and that this run didn't bring.
+    /// A kind that the server doesn't know and that this run didn't bring; what is to be gone may be of any version.
     pub fn new(world: &'a World, resource: &'a Resource, manager: &'a str) -> Result<Self, DriverError> {
         let gvk = Gvk::of_address(&resource.id.address);
-        let kind = world.discovery.resolve(&gvk).ok_or_else(|| {
+        let kind = match resource.want {
+            Want::Present(_) | Want::Existing(_) => world.discovery.resolve(&gvk),
+            Want::Absent => world.discovery.find(&gvk),
+        };
+        let kind = kind.ok_or_else(|| {
             let doing = format!("finding out where {} belongs", resource.id.address.short());
             DriverError::new(doing, format!("the API server knows no kind {} in {}", gvk.kind, gvk.api_version()))
         })?;
@@ -80,17 +93,59 @@ impl<'a> Target<'a> {
         Err(self.stale("updating", ApiError::Transport("others keep writing to it".to_owned())))
     }
 
+    /// Patches an object that is there by what `operations` make of it as it was seen last.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::update`].
+    pub async fn patch(
+        &self,
+        step: &Step,
+        operations: impl Fn(&Value, &Stamp) -> Value,
+        diff: impl Fn(&Resource, &Observation) -> Change,
+    ) -> Result<Value, DriverError> {
+        let mut seen = step.seen.clone();
+        for _ in 0..ATTEMPTS {
+            let Observation::Present { live, stamp, .. } = &seen else { break };
+            let operations = operations(live, stamp);
+            let call = Call::patch(&self.kind, &self.key.namespace, &self.key.name, self.manager, &operations);
+            match self.send(&call).await {
+                Err(error) if error.is_conflict() => seen = self.same_again(step, &diff).await?,
+                result => return result.map_err(|error| self.refused("updating", error)),
+            }
+        }
+        Err(self.stale("updating", ApiError::Transport("others keep writing to it".to_owned())))
+    }
+
     async fn update_once(&self, mut body: Value, live: &Value, uid: &str, revision: &str) -> Result<Value, ApiError> {
         let (namespace, name) = (&self.key.namespace, &self.key.name);
-        let mut revision = revision.to_owned();
-        if let Some(patch) = fields::migration_patch(live, self.manager) {
-            let call = Call::patch(&self.kind, namespace, name, self.manager, &patch);
-            let migrated: Value = self.world.kube.send(&call).await?.json()?;
-            revision = migrated["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
-        }
+        let migrated = self.migrate(live, uid).await?;
         body["metadata"]["uid"] = json!(uid);
-        body["metadata"]["resourceVersion"] = json!(revision);
+        body["metadata"]["resourceVersion"] = json!(migrated.as_deref().unwrap_or(revision));
         self.send(&Call::apply(&self.kind, namespace, name, self.manager, Apply::Forced, &body)).await
+    }
+
+    /// Migrates the ownership of fields where that is needed, and gives the revision that this left.
+    async fn migrate(&self, live: &Value, uid: &str) -> Result<Option<String>, ApiError> {
+        let Some(patch) = fields::migration_patch(live, self.manager) else { return Ok(None) };
+        let call = Call::patch(&self.kind, &self.key.namespace, &self.key.name, self.manager, &patch);
+        match self.world.kube.send(&call).await {
+            Ok(reply) => {
+                let migrated: Value = reply.json()?;
+                Ok(Some(migrated["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()))
+            }
+            // A server says 422 of a test that fails, and of much else; which of them it was the object itself tells.
+            Err(error) if matches!(error.code(), Some(404 | 422)) && self.is_another(uid).await? => {
+                Err(ApiError::Status { code: 409, reason: "Conflict".to_owned(), message: error.to_string() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the object with this uid is no longer the one that is there.
+    async fn is_another(&self, uid: &str) -> Result<bool, ApiError> {
+        let there = get(&self.world.kube, &self.kind, &self.key).await?;
+        Ok(there.is_none_or(|(_, live)| live["metadata"]["uid"] != *uid))
     }
 
     /// The document as it is sent; secret values that came sealed from the cache are rendered afresh first.
@@ -115,6 +170,9 @@ impl<'a> Target<'a> {
             return Err(self.stale("updating", ApiError::Transport("it was deleted meanwhile".to_owned())));
         };
         let seen = present(&self.world.vault, self.resource, live);
+        let was_predicted = matches!(step.seen, Observation::Present { predicted: Some(_), .. });
+        let again = Wanted { resource: self.resource, depth: Depth::DryRun, before: Some(&seen) };
+        let seen = if was_predicted { predict(self.world, &again, self.manager).await? } else { seen };
         let moved = diff(self.resource, &seen);
         // A dry run names a field more exactly than our own comparison, so places are held against places.
         let planned = |path: &str| {
@@ -144,7 +202,10 @@ impl<'a> Target<'a> {
     }
 
     async fn send(&self, call: &Call) -> Result<Value, ApiError> {
-        let object: Value = self.world.kube.send(call).await?.json()?;
+        let again = ConstantBuilder::default().with_delay(SOON).with_max_times(ATTEMPTS_AT_A_NEW_KIND);
+        let is_new = self.world.discovery.has_learned(&self.kind.gvk);
+        let not_yet = |error: &ApiError| is_new && error.is_not_found();
+        let object: Value = (|| self.world.kube.send(call)).retry(again).when(not_yet).await?.json()?;
         self.world.watches.wrote(&self.kind, &self.key, &object);
         if self.kind.gvk.is_crd() {
             // A definition that gets a further version brings a kind as much as a new one does.
@@ -167,9 +228,116 @@ impl<'a> Target<'a> {
     }
 
     fn refused(&self, verb: &str, error: ApiError) -> DriverError {
-        let forbidden = error.code() == Some(403);
+        let fault = error.fault();
         // A server quotes what it refuses.
-        let error = self.failed(verb, self.world.redacted(self.resource, &error.to_string()));
-        if forbidden { error.fault(Fault::Forbidden) } else { error }
+        self.failed(verb, self.world.redacted(self.resource, &error.to_string())).fault(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cfrt_engine::driver::Stamp;
+    use cfrt_engine::resource::{Address, ResourceId, Trigger};
+    use cfrt_engine::task::TaskId;
+    use http::{Method, StatusCode};
+
+    use super::*;
+    use crate::cache_folder::CacheFolder;
+    use crate::drivers::hook::HookRuns;
+    use crate::drivers::release::charts::Charts;
+    use crate::drivers::release::heartbeat::Heartbeats;
+    use crate::helm::binary::Search;
+    use crate::kube::ahead::Ahead;
+    use crate::kube::client::Kube;
+    use crate::kube::discovery::Discovery;
+    use crate::kube::watch::Watches;
+    use crate::vault::Vault;
+    use crate::world::{self, Access};
+
+    fn world(kube: Kube) -> World {
+        let discovery = Discovery::default();
+        let names = json!({"kind": "Widget", "plural": "widgets"});
+        let spec = json!({"group": "a.io", "names": names, "scope": "Namespaced", "versions": [{"name": "v1"}]});
+        discovery.learn(&json!({ "spec": spec }));
+        let vault = Arc::new(Vault::new([7; 32]));
+        let nothing = String::new();
+        World {
+            target: world::Target { context: nothing.clone(), uid: nothing.clone(), version: nothing },
+            kube,
+            ahead: Ahead::default(),
+            discovery: Arc::new(discovery),
+            watches: Watches::default(),
+            charts: Charts::new(Search::from_environment(None), std::env::temp_dir(), Arc::clone(&vault)),
+            vault,
+            hook_runs: HookRuns::default(),
+            heartbeats: Heartbeats::default(),
+            cache: CacheFolder::Lasting(std::env::temp_dir()),
+            access: Access::ReadWrite,
+            kube_context: None,
+        }
+    }
+
+    fn live(uid: &str) -> Value {
+        let entry =
+            json!({"manager": "helm", "operation": "Update", "apiVersion": "a.io/v1", "fieldsV1": {"f:spec": {}}});
+        json!({"apiVersion": "a.io/v1", "kind": "Widget", "spec": {},
+            "metadata": {"name": "a", "namespace": "n", "uid": uid, "resourceVersion": "7", "managedFields": [entry]}})
+    }
+
+    fn step() -> Step {
+        let body = json!({"apiVersion": "a.io/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {"size": 1}});
+        let resource = Resource {
+            id: ResourceId::whole(Address::new("a.io/v1/Widget", "n", "a")),
+            task: TaskId { kind: "chart", name: String::new() },
+            driver: "object",
+            want: Want::Present(Arc::new(Document { body, ..Document::default() })),
+            needs: Vec::new(),
+            trigger: Trigger::Differs,
+            settings: Value::Null,
+        };
+        let stamp = Stamp { uid: "old".to_owned(), revision: "7".to_owned() };
+        let seen = Observation::Present { live: Arc::new(live("old")), stamp, predicted: None };
+        Step { resource: Arc::new(resource), change: Change::of(Action::Update), seen, settled: false }
+    }
+
+    /// How an update fares whose migration the server answers with a code; it reads what is there after that.
+    async fn updated(code: StatusCode, there: Option<&str>) -> DriverError {
+        let there = there.map(|uid| live(uid).to_string());
+        let kube = Kube::refusing(move |request| match (request.method(), &there) {
+            (&Method::GET, Some(there)) => (StatusCode::OK, there.clone()),
+            (&Method::GET, None) => (StatusCode::NOT_FOUND, r#"{"message": "not found"}"#.to_owned()),
+            (_, _) => (code, r#"{"message": "an error in our request"}"#.to_owned()),
+        });
+        let (world, step) = (world(kube), step());
+        let target = Target::new(&world, &step.resource, "helm").expect("its kind is known");
+        let document = step.resource.want.document().expect("it is wanted");
+        // Whatever took its place has other fields, so that the plan no longer fits.
+        target.update(&step, document, |_, _| Change::of(Action::Refuse)).await.expect_err("it is refused")
+    }
+
+    #[tokio::test]
+    async fn an_object_that_another_one_took_the_place_of_is_not_as_the_plan_saw_it() {
+        let replaced = updated(StatusCode::UNPROCESSABLE_ENTITY, Some("new")).await;
+        assert_eq!(
+            (replaced.fault, replaced.chain().join(": ")),
+            (Fault::Stale, "updating Widget n/a: it was changed meanwhile".to_owned())
+        );
+        let deleted = updated(StatusCode::NOT_FOUND, None).await;
+        assert_eq!(
+            (deleted.fault, deleted.chain().join(": ")),
+            (Fault::Stale, "updating Widget n/a: it was deleted meanwhile".to_owned())
+        );
+    }
+
+    #[tokio::test]
+    async fn whatever_else_a_server_refuses_is_told_in_its_words() {
+        let refused = updated(StatusCode::UNPROCESSABLE_ENTITY, Some("old")).await;
+        assert_eq!(
+            (refused.fault, refused.chain().join(": ")),
+            (Fault::World, "updating Widget n/a: an error in our request".to_owned())
+        );
+        assert_eq!(updated(StatusCode::FORBIDDEN, Some("old")).await.fault, Fault::Forbidden);
     }
 }

@@ -9,8 +9,8 @@ use cfrt_engine::driver::{
 use cfrt_engine::plan::Step;
 use cfrt_engine::resource::Resource;
 use cfrt_engine::task::{Answer, Question};
-use cfrt_providers::drivers::hook::Hook;
-use cfrt_providers::drivers::object::{HELM, Object};
+use cfrt_providers::drivers::hook::{self, Hook};
+use cfrt_providers::drivers::object::{HELM, OWN, Object};
 use cfrt_providers::drivers::release::history::{ABANDONED, History};
 use cfrt_providers::drivers::release::survey::{ChartAnswer, ChartQuestion, answer, merged};
 use cfrt_providers::drivers::release::{Release, Settings};
@@ -19,8 +19,8 @@ use cfrt_providers::helm::chart::{Chart, Metadata};
 use cfrt_providers::helm::record::{Revision, Status};
 use cfrt_providers::kube::fields::needs_migration;
 use cfrt_providers::kube::gvk::Gvk;
-use cfrt_providers::kube::look::{definitions, present};
-use cfrt_providers::secrets::{Source, encode, keep};
+use cfrt_providers::kube::look::{Whereabouts, definitions, missing, present, whereabouts};
+use cfrt_providers::secrets::{Found, SecretQuestion, Source, encode, keep, keep_of};
 use cfrt_providers::world::World;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use serde::Deserialize as _;
@@ -46,29 +46,31 @@ struct MapObject;
 
 impl MapObject {
     fn manager(resource: &Resource) -> &str {
-        resource.settings["manager"].as_str().expect("an object's settings name its manager")
+        resource.settings["manager"].as_str().unwrap_or(OWN)
     }
 
     fn observe(world: &MapWorld, wanted: &Wanted<'_>, batch: &[Wanted<'_>]) -> Observation {
         let Wanted { resource, depth, before } = wanted;
-        let gvk = Gvk::of_address(&resource.id.address);
-        if let Some(behind) = definitions(&world.discovery, batch.iter().map(|wanted| wanted.resource)).get(&gvk) {
-            return Observation::Hidden { behind: (*behind).clone() };
+        let brought = definitions(&world.discovery, batch.iter().map(|wanted| wanted.resource));
+        match whereabouts(&world.discovery, &brought, resource) {
+            Whereabouts::Behind(definition) => return Observation::Hidden { behind: definition.clone() },
+            Whereabouts::Unknown => unreachable!("this world doesn't know the kind of {}", resource.id),
+            Whereabouts::Kept(_) | Whereabouts::Nowhere => {}
         }
-        let known = world.discovery.resolve(&gvk).is_some() || resource.want.document().is_none();
-        assert!(known, "this world doesn't know the kind of {}", resource.id);
         match (before, world.live(&resource.id.address)) {
             (Some(before), Some(live)) if *depth == Depth::DryRun => Self::predict(world, resource, before, &live),
             (_, Some(live)) => present(&world.vault, resource, live),
-            (_, None) => Observation::Absent,
+            (_, None) => missing(&brought, resource),
         }
     }
 
-    /// As the real driver: what would be deleted, or whose ownership is to be migrated, isn't asked for.
+    /// As the real driver: what would be deleted, whose ownership is to be migrated, or whose version is yet to come isn't
+    /// asked for.
     fn predict(world: &MapWorld, resource: &Resource, before: &Observation, live: &Value) -> Observation {
         let manager = Self::manager(resource);
         let Observation::Present { live: shown, stamp, .. } = before else { return before.clone() };
-        if resource.want.document().is_none() || needs_migration(live, manager) {
+        let is_known = world.discovery.resolve(&Gvk::of_address(&resource.id.address)).is_some();
+        if resource.want.document().is_none() || needs_migration(live, manager) || !is_known {
             return before.clone();
         }
         let predicted = match world.foreseen(resource, manager).map(|object| present(&world.vault, resource, object)) {
@@ -79,9 +81,9 @@ impl MapObject {
         Observation::Present { live: Arc::clone(shown), stamp: stamp.clone(), predicted: Some(predicted) }
     }
 
-    fn secret(world: &MapWorld, about: &Value) -> Result<String, DriverError> {
-        let source = Source::deserialize(about).expect("a kind asks for a source");
-        let encoded = match &source {
+    fn secret(world: &MapWorld, about: &Value) -> Result<Found, DriverError> {
+        let question = SecretQuestion::deserialize(about).expect("a kind asks for a source");
+        let encoded = match &question.source {
             Source::Env(name) => encode(&world.environment[name].as_str().into()),
             Source::File(path) => {
                 let text = std::fs::read_to_string(world.folder.join(path)).expect("the case has the file");
@@ -89,11 +91,10 @@ impl MapObject {
             }
             Source::Secret { namespace, name, key } => {
                 let address = cfrt_engine::resource::Address::new("v1/Secret", namespace, name);
-                let secret = world.live(&address).expect("the case has the Secret");
-                secret["data"][key].as_str().expect("the Secret has the key").into()
+                return keep_of(&world.vault, &question, world.live(&address).as_ref(), key);
             }
         };
-        keep(&world.vault, &source, &encoded)
+        keep(&world.vault, &question.source, &encoded)
     }
 }
 
@@ -144,6 +145,10 @@ impl Driver<MapWorld> for MapObject {
 
 struct MapHook;
 
+fn hook(resource: &Resource) -> hook::Settings {
+    hook::Settings::of(resource).expect("a hook's settings are those of hooks")
+}
+
 impl Driver<MapWorld> for MapHook {
     fn name(&self) -> &'static str {
         Driver::<World>::name(&Hook)
@@ -153,8 +158,12 @@ impl Driver<MapWorld> for MapHook {
         unreachable!("hooks are asked nothing: {question:?}")
     }
 
-    fn observe<'a>(&'a self, _world: &'a MapWorld, wanted: &'a [Wanted<'a>]) -> Effect<'a, Vec<Observation>> {
-        ready(Ok(vec![Observation::Absent; wanted.len()]))
+    fn observe<'a>(&'a self, world: &'a MapWorld, wanted: &'a [Wanted<'a>]) -> Effect<'a, Vec<Observation>> {
+        let look = |wanted: &Wanted<'_>| match world.live(&wanted.resource.id.address) {
+            Some(live) if hook(wanted.resource).due => present(&world.vault, wanted.resource, live),
+            Some(_) | None => Observation::Absent,
+        };
+        ready(Ok(wanted.iter().map(look).collect()))
     }
 
     fn diff(&self, resource: &Resource, seen: &Observation) -> Change {
@@ -163,7 +172,7 @@ impl Driver<MapWorld> for MapHook {
 
     fn apply<'a>(&'a self, world: &'a MapWorld, step: &'a Step) -> Effect<'a, Applied> {
         let address = &step.resource.id.address;
-        if Hook::makes_room(&step.resource) {
+        if hook(&step.resource).makes_room(address) {
             world.remove(address);
         }
         let there = present(&world.vault, &step.resource, world.live(address).unwrap_or_default());
@@ -186,7 +195,8 @@ impl Driver<MapWorld> for MapHook {
     }
 
     fn close<'a>(&'a self, world: &'a MapWorld, step: &'a Step, _: &'a Applied, ending: Ending) -> Effect<'a, ()> {
-        Hook::leaving(&step.resource, &ending).iter().for_each(|address| world.remove(address));
+        let leaving = hook(&step.resource).leaving(&step.resource.id.address, &ending);
+        leaving.iter().for_each(|address| world.remove(address));
         ready(Ok(()))
     }
 }

@@ -12,7 +12,7 @@ use cfrt_engine::event::Event;
 use cfrt_engine::execute::{Options, execute};
 use cfrt_engine::graph::ResourceGraph;
 use cfrt_engine::observe::observe;
-use cfrt_engine::plan::{Plan, plan};
+use cfrt_engine::plan::{Plan, Step, plan};
 use cfrt_engine::report::Report;
 use cfrt_engine::source::{Sources, extends};
 use cfrt_providers::KINDS;
@@ -63,10 +63,15 @@ pub(crate) async fn run(folder: &Path) -> Ran {
 /// What moved in objects that were there, and that the plan doesn't show.
 fn unforeseen(plan: &Plan, before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<String> {
     let mut found = Vec::new();
-    for step in plan.steps.iter().filter(|step| step.resource.driver == "object") {
+    // What is deleted may come back as a hook.
+    let stays = |step: &&Step| step.resource.driver == "object" && step.change.action != Action::Delete;
+    for step in plan.steps.iter().filter(stays) {
         let name = step.resource.id.address.to_string();
         let (Some(was), Some(is)) = (before.get(&name), after.get(&name)) else { continue };
-        let shown = |path: &str| step.change.fields.iter().any(|field| path.starts_with(&field.path));
+        // Several steps may have to do with one object, each with a part of it.
+        let parts = plan.steps.iter().filter(|part| part.resource.id.address == step.resource.id.address);
+        let fields: Vec<&str> = parts.flat_map(|part| &part.change.fields).map(|field| field.path.as_str()).collect();
+        let shown = |path: &str| fields.iter().any(|field| path.starts_with(field) || field.starts_with(path));
         let moved = difference(was, is).into_iter().map(|field| field.path);
         let moved = moved.filter(|path| !path.starts_with("managers") && !shown(path));
         found.extend(moved.map(|path| format!("the plan doesn't show that {path} of {name} moves")));

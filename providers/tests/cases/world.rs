@@ -73,7 +73,8 @@ impl Discreet for MapWorld {}
 
 #[derive(Default)]
 pub(crate) struct State {
-    objects: BTreeMap<String, Value>,
+    /// By [`identity`], with the address under which each was written last.
+    objects: BTreeMap<String, (Address, Value)>,
     pub(crate) records: Vec<Revision>,
     /// How many seconds ago the newest record was written.
     pub(crate) age: i64,
@@ -139,7 +140,7 @@ impl MapWorld {
 
     /// An object as it is.
     pub(crate) fn live(&self, address: &Address) -> Option<Value> {
-        self.state().objects.get(&address.to_string()).cloned()
+        self.state().objects.get(&identity(address)).map(|(_, object)| object.clone())
     }
 
     /// What an object is once a document is applied to it, as it is now.
@@ -169,7 +170,7 @@ impl MapWorld {
     }
 
     pub(crate) fn remove(&self, address: &Address) {
-        self.state().objects.remove(&address.to_string());
+        self.state().objects.remove(&identity(address));
     }
 
     /// Lets the controllers do their work on an object, and gives what it is then.
@@ -192,19 +193,26 @@ impl MapWorld {
             metadata["uid"] = json!(now);
         }
         metadata["resourceVersion"] = json!(now);
-        state.objects.insert(address.to_string(), object);
+        state.objects.insert(identity(address), (address.clone(), object));
     }
 
     /// Everything there is, by name: objects without the server's bookkeeping, and what the records say.
     pub(crate) fn snapshot(&self) -> BTreeMap<String, Value> {
         let state = self.state();
-        let objects = state.objects.iter().map(|(name, object)| (name.clone(), server::without_bookkeeping(object)));
+        let shown = |(address, object): &(Address, Value)| (address.to_string(), server::without_bookkeeping(object));
+        let objects = state.objects.values().map(shown);
         let records = state.records.iter().map(|record| {
             let said = json!({"status": record.status.word(), "description": record.description});
             (format!("Release {}/{} revision {}", record.namespace, record.name, record.revision), said)
         });
         objects.chain(records).collect()
     }
+}
+
+/// What all versions of one object have in common.
+fn identity(address: &Address) -> String {
+    let Gvk { group, kind, .. } = Gvk::of_address(address);
+    Address::new(format!("{group}/{kind}"), &address.scope, &address.name).to_string()
 }
 
 /// The hooks of a rendering as a record keeps them.

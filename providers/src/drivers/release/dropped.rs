@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::survey::{ChartQuestion, Item};
 use crate::helm::manifest::Manifest;
 use crate::helm::record::{Revision, Status};
+use crate::helm::rendering::Identity;
 use crate::kube::difference::difference;
-use crate::kube::gvk::Gvk;
 use crate::kube::normalise::{normalised, owned_by_release};
 
 /// What is no longer named.
@@ -37,16 +37,16 @@ impl Dropped {
         question: &ChartQuestion,
         objects: &[Item],
     ) -> Result<Self, DriverError> {
-        let mut known: HashMap<_, _> = objects.iter().map(|item| (identity(&item.address), Some(item))).collect();
+        let mut known: HashMap<_, _> = objects.iter().map(|item| (key(&item.address), Some(item))).collect();
         let mut dropped = Self::default();
         for revision in revisions.filter(|revision| revision.status != Status::Uninstalled) {
             for recorded in recorded(revision)? {
                 let Some(address) = place(&recorded) else { continue };
-                match known.get(&identity(&address)) {
+                match known.get(&key(&address)) {
                     Some(Some(item)) => dropped.take_fields(question, item, recorded),
                     Some(None) => {}
                     None => {
-                        known.insert(identity(&address), None);
+                        known.insert(key(&address), None);
                         dropped.objects.push(address);
                     }
                 }
@@ -73,8 +73,6 @@ fn recorded(revision: &Revision) -> Result<impl Iterator<Item = Value>, DriverEr
     Ok(manifest.objects.into_iter().map(|parsed| parsed.value))
 }
 
-/// What makes two addresses lead to one object: the version doesn't count.
-fn identity(address: &Address) -> (String, String, String, String) {
-    let gvk = Gvk::of_address(address);
-    (gvk.group, gvk.kind, address.scope.clone(), address.name.clone())
+fn key(address: &Address) -> [String; 4] {
+    Identity::of_address(address).key()
 }

@@ -1,13 +1,16 @@
 //! The records of a release: read with one list, opened, closed and pruned as Helm does it.
 
+use std::time::Duration;
+
 use cfrt_engine::driver::{DriverError, Fault};
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use crate::drivers::object::OWN;
 use crate::helm::record::{self, Revision, Status};
 use crate::kube::call::Call;
-use crate::kube::client::{ApiError, Kube};
+use crate::kube::client::{ApiError, Kube, Reply};
 use crate::kube::gvk::{Gvk, Resolved};
 
 /// How many revisions Helm keeps where nobody says otherwise.
@@ -54,6 +57,8 @@ struct Record {
 struct Metadata {
     name: String,
     #[serde(default)]
+    uid: String,
+    #[serde(default)]
     labels: std::collections::BTreeMap<String, String>,
 }
 
@@ -69,6 +74,12 @@ impl Record {
 
     fn revision(&self) -> u64 {
         self.label("version").parse().unwrap_or(0)
+    }
+
+    /// How many seconds ago it was last written, at a time; very long ago where it doesn't say.
+    fn age(&self, now: Timestamp) -> i64 {
+        let touched = ["modifiedAt", "createdAt"].iter().find_map(|label| self.label(label).parse::<i64>().ok());
+        touched.map_or(i64::MAX, |touched| now.as_second().saturating_sub(touched))
     }
 
     fn decode(&self) -> Result<Revision, DriverError> {
@@ -126,11 +137,22 @@ pub async fn read(kube: &Kube, release: &ReleaseName) -> Result<Records, DriverE
     let Some(newest) = records.first() else { return Ok(Records { records, age: 0 }) };
     let is_deployed = |record: &Record| record.label("status") == Status::Deployed.word();
     let deployed = records.iter().position(is_deployed).unwrap_or(records.len() - 1);
-    let touched = ["modifiedAt", "createdAt"].iter().find_map(|label| newest.label(label).parse::<i64>().ok());
-    let now = reply.server_time.unwrap_or_else(|| Timestamp::now().as_second());
-    let age = touched.map_or(i64::MAX, |touched| now - touched);
+    let age = newest.age(now(&reply));
     records.truncate(deployed + 1);
     Ok(Records { records, age })
+}
+
+/// A revision that this run has opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// The name of its record.
+    pub secret: String,
+    /// What tells its record from another one of that name.
+    uid: String,
+    /// Its status, in Helm's word.
+    status: String,
+    /// By how many seconds the server's clock is ahead of ours.
+    ahead: i64,
 }
 
 /// Creates the record of a revision: that it can't be created twice is what keeps two from working at once.
@@ -138,19 +160,36 @@ pub async fn read(kube: &Kube, release: &ReleaseName) -> Result<Records, DriverE
 /// # Errors
 ///
 /// Someone else has made that revision.
-pub async fn open(kube: &Kube, release: &ReleaseName, record: &Value) -> Result<String, DriverError> {
+pub async fn open(kube: &Kube, release: &ReleaseName, record: &Value) -> Result<Opened, DriverError> {
     let doing = || format!("opening a revision of release {}/{}", release.namespace, release.name);
-    let known = prune(kube, release).await?;
-    let record = &numbered(record, &known);
-    let secret = record::secret(record, Timestamp::now()).map_err(|error| DriverError::new(doing(), error))?;
-    let call = Call::create(&secrets(), &release.namespace, &secret);
-    kube.send(&call).await.map_err(|error| match error {
+    let (known, now) = prune(kube, release).await?;
+    let ahead = now.as_second() - Timestamp::now().as_second();
+    let secret = record::secret(&numbered(record, &known), now).map_err(|error| DriverError::new(doing(), error))?;
+    let call = Call::create(&secrets(), &release.namespace, &secret).accept(METADATA_OF_ONE);
+    let created: Result<Record, ApiError> = kube.send(&call).await.and_then(|reply| reply.json());
+    let created = created.map_err(|error| match error {
         exists if exists.is_conflict() => DriverError::new(doing(), "someone else has just opened it")
             .fault(Fault::Locked)
             .hint("wait until that is done, then plan again"),
         other => refused(doing(), other),
     })?;
-    Ok(secret["metadata"]["name"].as_str().unwrap_or_default().to_owned())
+    let status = created.label("status").to_owned();
+    Ok(Opened { secret: created.metadata.name, uid: created.metadata.uid, status, ahead })
+}
+
+/// Says in an open record that someone is still at work on it, and whether it may be worth saying it again: not where the
+/// record is gone, is another one, or has another status. Helm takes the label for one of its own, and shows it to no one.
+pub async fn touch(kube: &Kube, release: &ReleaseName, opened: &Opened) -> bool {
+    let now = Timestamp::now().as_second().saturating_add(opened.ahead);
+    let operations = json!([
+        {"op": "test", "path": "/metadata/uid", "value": opened.uid},
+        {"op": "test", "path": "/metadata/labels/status", "value": opened.status},
+        {"op": "add", "path": "/metadata/labels/modifiedAt", "value": now.to_string()},
+    ]);
+    let call = Call::patch(&secrets(), &release.namespace, &opened.secret, OWN, &operations);
+    let touched = kube.send(&call.accept(METADATA_OF_ONE).within(LONGEST_TOUCH)).await;
+    // 422 is what a test says that fails. Whatever else went wrong may go well the next time.
+    touched.err().is_none_or(|error| !matches!(error.code(), Some(404 | 422)))
 }
 
 /// The record under a number that is free. One that a superseded revision has was not seen when the plan was made, and
@@ -175,30 +214,33 @@ fn numbered(record: &Value, known: &[Record]) -> Value {
 pub async fn close(
     kube: &Kube,
     release: &ReleaseName,
-    secret: &str,
+    opened: &Opened,
     status: Status,
     end: impl FnOnce(Value) -> Value,
 ) -> Result<(), DriverError> {
-    let ours = rewrite(kube, release, secret, |record| still_ours(release, record).map(end)).await?;
+    let closed = |found: &Found, record| still_ours(release, found.uid == opened.uid, record).map(end);
+    let ours = rewrite(kube, release, &opened.secret, closed).await?;
     if status != Status::Deployed {
         return Ok(());
     }
     let older = kube.send(&list(release, ",status%3Ddeployed").accept(METADATA)).await;
     let older: List = older.and_then(|reply| reply.json()).map_err(|error| unreadable(release, error))?;
     for record in older.items.unwrap_or_default().into_iter().filter(|record| record.revision() < ours) {
-        rewrite(kube, release, &record.metadata.name, |record| Ok(record::superseded(record))).await?;
+        rewrite(kube, release, &record.metadata.name, |_, record| Ok(record::superseded(record))).await?;
     }
     Ok(())
 }
 
-/// A record that is no longer pending was closed by someone else, who took the release over: it isn't ours to close.
-fn still_ours(release: &ReleaseName, record: Value) -> Result<Value, DriverError> {
+/// A record that is no longer pending, or another one of its name, belongs to someone else, who took the release over: it
+/// isn't ours to close.
+fn still_ours(release: &ReleaseName, same: bool, record: Value) -> Result<Value, DriverError> {
     let status = Status::parse(record.pointer("/info/status").and_then(Value::as_str).unwrap_or_default());
-    if status.is_pending() {
+    if same && status.is_pending() {
         return Ok(record);
     }
     let doing = format!("closing a revision of release {}/{}", release.namespace, release.name);
-    let error = DriverError::new(doing, format!("someone else has closed it meanwhile: it is {status}"));
+    let what = if same { "closed it" } else { "deleted it and made another one" };
+    let error = DriverError::new(doing, format!("someone else has {what} meanwhile: it is {status}"));
     Err(error
         .fault(Fault::Stale)
         .hint("`helm history` tells who came in between; plan again and look at what is left to do"))
@@ -211,46 +253,65 @@ pub const ABANDONED: &str = "Broken off: whoever began it did not finish it";
 ///
 /// # Errors
 ///
-/// A record that can't be read or written.
+/// A record that can't be read or written; someone who has come back to work on it.
 pub async fn abandon(kube: &Kube, release: &ReleaseName, revision: u32) -> Result<(), DriverError> {
     let secret = format!("sh.helm.release.v1.{}.v{revision}", release.name);
-    let pending =
-        |record: &Value| record["info"]["status"].as_str().is_some_and(|word| Status::parse(word).is_pending());
-    // Someone may have ended it since the plan was made, and knows better.
-    let failed =
-        |record| Ok(if pending(&record) { record::finished(record, Status::Failed, ABANDONED) } else { record });
-    rewrite(kube, release, &secret, failed).await.map(drop)
+    rewrite(kube, release, &secret, |found, record| given_up(release, found, record)).await.map(drop)
+}
+
+fn given_up(release: &ReleaseName, found: &Found, record: Value) -> Result<Value, DriverError> {
+    let status = Status::parse(record["info"]["status"].as_str().unwrap_or_default());
+    if !status.is_pending() {
+        // Someone has ended it since the plan was made, and knows better.
+        return Ok(record);
+    }
+    if found.age < ABANDONED_AFTER {
+        let doing = format!("taking over release {}/{}", release.namespace, release.name);
+        let error = DriverError::new(doing, "someone has gone on with it since the plan was made");
+        return Err(error.fault(Fault::Locked).hint("wait until that is done, then plan again"));
+    }
+    Ok(record::finished(record, Status::Failed, ABANDONED))
 }
 
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+const METADATA_OF_ONE: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// A touch that takes longer is given up: closing the record waits for it.
+const LONGEST_TOUCH: Duration = Duration::from_secs(10);
+
+/// A record as it was found.
+struct Found {
+    uid: String,
+    /// How many seconds ago it was last written, by the server's clock.
+    age: i64,
+}
 
 async fn rewrite(
     kube: &Kube,
     release: &ReleaseName,
     name: &str,
-    change: impl FnOnce(Value) -> Result<Value, DriverError>,
+    change: impl FnOnce(&Found, Value) -> Result<Value, DriverError>,
 ) -> Result<u64, DriverError> {
     let doing = || format!("closing the release record {}/{name}", release.namespace);
-    let path = secrets().path(&release.namespace, name);
-    let secret: Value =
-        kube.send(&Call::get(path)).await.and_then(|reply| reply.json()).map_err(|error| refused(doing(), error))?;
+    let failed = |error| refused(doing(), error);
+    let reply = kube.send(&Call::get(secrets().path(&release.namespace, name))).await.map_err(failed)?;
+    let stored: Record = reply.json().map_err(failed)?;
+    let secret: Value = reply.json().map_err(failed)?;
+    let found = Found { age: stored.age(now(&reply)), uid: stored.metadata.uid };
     let encoded = secret["data"]["release"].as_str().unwrap_or_default();
-    let record = change(record::raw(encoded).map_err(|error| DriverError::new(doing(), error))?)?;
+    let record = change(&found, record::raw(encoded).map_err(|error| DriverError::new(doing(), error))?)?;
     let secret =
         record::rewritten(secret, &record, Timestamp::now()).map_err(|error| DriverError::new(doing(), error))?;
     let call = Call::replace(&secrets(), &release.namespace, name, &secret);
-    kube.send(&call).await.map_err(|error| refused(doing(), error))?;
+    kube.send(&call).await.map_err(failed)?;
     Ok(record["version"].as_u64().unwrap_or(0))
 }
 
-/// Deletes the oldest revisions beyond Helm's own limit, but never one that is deployed; gives all there were.
-async fn prune(kube: &Kube, release: &ReleaseName) -> Result<Vec<Record>, DriverError> {
-    let all: List = kube
-        .send(&list(release, "").accept(METADATA))
-        .await
-        .and_then(|reply| reply.json())
-        .map_err(|error| unreadable(release, error))?;
-    let mut all = all.items.unwrap_or_default();
+/// Deletes the oldest revisions beyond Helm's own limit, but never one that is deployed; gives all there were, and when.
+async fn prune(kube: &Kube, release: &ReleaseName) -> Result<(Vec<Record>, Timestamp), DriverError> {
+    let unreadable = |error| unreadable(release, error);
+    let reply = kube.send(&list(release, "").accept(METADATA)).await.map_err(unreadable)?;
+    let mut all = reply.json::<List>().map_err(unreadable)?.items.unwrap_or_default();
     all.sort_by_key(Record::revision);
     // One place is for the revision that is about to be made.
     let surplus = (all.len() + 1).saturating_sub(KEPT);
@@ -264,7 +325,12 @@ async fn prune(kube: &Kube, release: &ReleaseName) -> Result<Vec<Record>, Driver
             }
         }
     }
-    Ok(all)
+    Ok((all, now(&reply)))
+}
+
+/// The time of an answer by the server's clock, by which the age of records is measured; by ours where it tells none.
+fn now(reply: &Reply) -> Timestamp {
+    reply.server_time.and_then(|seconds| Timestamp::from_second(seconds).ok()).unwrap_or_else(Timestamp::now)
 }
 
 fn unreadable(release: &ReleaseName, error: ApiError) -> DriverError {
@@ -279,8 +345,6 @@ fn refused(doing: String, error: ApiError) -> DriverError {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn known(revisions: &[(u64, &str)]) -> Vec<Record> {
@@ -301,8 +365,22 @@ mod tests {
     #[test]
     fn a_record_that_someone_else_has_closed_is_not_ours_any_more() {
         let release = ReleaseName { namespace: "n".to_owned(), name: "r".to_owned() };
-        let ours = |status: &str| still_ours(&release, json!({"info": {"status": status}}));
-        assert!(ours("pending-upgrade").is_ok());
-        assert_eq!(ours("superseded").expect_err("it is over").fault, Fault::Stale);
+        let ours = |same, status: &str| still_ours(&release, same, json!({"info": {"status": status}}));
+        assert!(ours(true, "pending-upgrade").is_ok());
+        assert_eq!(ours(true, "superseded").expect_err("it is over").fault, Fault::Stale);
+        assert_eq!(ours(false, "pending-install").expect_err("it is another one").fault, Fault::Stale);
+    }
+
+    #[test]
+    fn a_revision_is_taken_over_only_while_no_one_touches_it() {
+        let release = ReleaseName { namespace: "n".to_owned(), name: "r".to_owned() };
+        let status = |age, status: &str| {
+            let found = Found { uid: String::new(), age };
+            let record = given_up(&release, &found, json!({"info": {"status": status}}));
+            record.map(|record| record["info"]["status"].clone()).map_err(|error| error.fault)
+        };
+        assert_eq!(status(ABANDONED_AFTER, "pending-upgrade"), Ok(json!("failed")));
+        assert_eq!(status(30, "pending-upgrade"), Err(Fault::Locked));
+        assert_eq!(status(30, "deployed"), Ok(json!("deployed")));
     }
 }

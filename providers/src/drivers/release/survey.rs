@@ -4,24 +4,21 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cfrt_engine::change::FieldChange;
 use cfrt_engine::driver::{DriverError, Fault};
-use cfrt_engine::resource::{Address, Document, Hole};
-use secrecy::ExposeSecret as _;
+use cfrt_engine::resource::{Address, Document};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::dropped::Dropped;
-use super::history::{self, ABANDONED_AFTER, History, ReleaseName};
+use super::history::{self, History, ReleaseName};
+use super::next::{Next, next, same_texts};
 use crate::blocking::blocking;
 use crate::helm::chart::{Chart, ChartSource};
 use crate::helm::hook::{HookEvent, HookFacts};
-use crate::helm::manifest::Manifest;
-use crate::helm::record::{Revision, Status};
+use crate::helm::record::Revision;
 use crate::helm::render::RenderRequest;
-use crate::helm::rendering::{Identity, Rendered, Rendering, texts_digest};
+use crate::helm::rendering::{Identity, Rendered, Rendering};
 use crate::helm::values::{self, ValuesError};
-use crate::kube::difference::difference;
 use crate::kube::discovery::Discovery;
 use crate::kube::gvk::{Gvk, Resolved, address};
 use crate::kube::normalise::{normalised, owned_by_release};
@@ -101,23 +98,6 @@ pub struct HookItem {
     pub event: &'static str,
 }
 
-/// The revision that comes next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Next {
-    /// The number that it has, or would have.
-    pub revision: u32,
-    /// Whether helm would call it an installation; otherwise it is an upgrade.
-    pub install: bool,
-    /// Why there is one; `None` where the last one says all that this one would.
-    pub because: Option<String>,
-    /// For how many seconds someone may still be at work on the last one.
-    pub busy: Option<i64>,
-    /// The revision before it, where that was begun and given up.
-    pub abandoned: Option<u32>,
-    /// When the release's first revision was made, as its records say it.
-    pub first_deployed: Option<String>,
-}
-
 /// Renders the chart and reads the release's records.
 ///
 /// # Errors
@@ -169,7 +149,7 @@ pub fn answer(
     let objects = rendering.objects.iter().map(|object| owned(object.to_document(), question));
     let objects: Vec<Document> = objects.collect();
     let places = Places::of(discovery, question, crds.iter().chain(&objects));
-    let (crds, objects) = (places.items(crds), places.items(objects));
+    let (crds, objects) = (places.items(&rendering.crds, crds)?, places.items(&rendering.objects, objects)?);
     let earlier = other.into_iter().chain(history.earlier.iter().filter(others));
     let dropped = Dropped::of(earlier, |document| places.address(document), question, &objects)?;
     Ok(ChartAnswer {
@@ -178,12 +158,12 @@ pub fn answer(
         digest: rendering.chart.digest.clone(),
         rendering: rendering.digest.clone(),
         crds,
-        hooks: places.hooks(rendering, next.install),
+        hooks: places.hooks(rendering, next.install)?,
         definitions: places.definitions(&objects),
         objects,
         removed: dropped.objects,
         dropped: dropped.fields,
-        remarks: remarks(rendering),
+        remarks: next.remark(history).into_iter().chain(remarks(rendering)).collect(),
         values,
         next,
     })
@@ -232,131 +212,6 @@ pub fn request(world: &World, question: &ChartQuestion, chart: Chart, values: Va
     }
 }
 
-/// Whether helm would install: there is nothing, or nothing that counts any more.
-fn is_install(history: &History) -> bool {
-    history.newest.as_ref().is_none_or(|newest| newest.status == Status::Uninstalled)
-}
-
-/// What comes next; `other` is the newest revision where its texts are others than those of the rendering.
-fn next(vault: &Vault, history: &History, other: Option<&Revision>, rendering: &Rendering, values: &Value) -> Next {
-    let Some(newest) = &history.newest else {
-        return Next {
-            revision: 1,
-            install: true,
-            because: Some("first installation".to_owned()),
-            busy: None,
-            abandoned: None,
-            first_deployed: None,
-        };
-    };
-    let left = ABANDONED_AFTER.saturating_sub(history.age);
-    let busy = (newest.status.is_pending() && left > 0).then_some(left);
-    let abandoned = (newest.status.is_pending() && left <= 0).then_some(newest.revision);
-    let first_deployed = newest.first_deployed.map(|at| at.to_string());
-    let because = reason(vault, newest, other, rendering, values);
-    let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
-    Next { revision, install: is_install(history), because, busy, abandoned, first_deployed }
-}
-
-/// Why the newest revision isn't enough.
-fn reason(
-    vault: &Vault,
-    newest: &Revision,
-    other: Option<&Revision>,
-    rendering: &Rendering,
-    values: &Value,
-) -> Option<String> {
-    if newest.status != Status::Deployed {
-        return Some(format!("revision {} is {}", newest.revision, newest.status));
-    }
-    let chart = &rendering.chart;
-    if (&newest.chart_name, &newest.chart_version) != (&chart.name, &chart.version) {
-        return Some(format!(
-            "chart {} {} becomes {} {}",
-            newest.chart_name, newest.chart_version, chart.name, chart.version
-        ));
-    }
-    let moved = moved(&newest.config, values);
-    if !moved.is_empty() {
-        // Only where values moved, not what they say: helm lets secrets stand among them.
-        return Some(format!("values changed: {}", moved.join(", ")));
-    }
-    other.filter(|other| !same_objects(vault, other, rendering)).map(|_| "the chart renders differently".to_owned())
-}
-
-fn same_texts(vault: &Vault, newest: &Revision, rendering: &Rendering) -> bool {
-    let hooks = newest.hooks.iter().map(|hook| (&hook.facts, hook.manifest.expose_secret()));
-    texts_digest(vault, newest.manifest.expose_secret(), hooks) == rendering.texts
-}
-
-/// The paths at which two sets of user values differ.
-fn moved(recorded: &Value, wanted: &Value) -> Vec<String> {
-    // Helm leaves empty values out of the record, and has only one sort of number.
-    let recorded = if recorded.is_null() { json!({}) } else { recorded.clone() };
-    let wrapped = |values| json!({ "values": as_recorded(values) });
-    let fields = difference(&wrapped(recorded), &wrapped(wanted.clone()));
-    let path = |field: FieldChange| field.path.trim_start_matches("values").trim_start_matches('.').to_owned();
-    fields.into_iter().map(path).collect()
-}
-
-fn as_recorded(values: Value) -> Value {
-    match values {
-        Value::Number(number) => match number.as_f64() {
-            Some(float) if !number.is_i64() && !number.is_u64() && float.fract() == 0.0 && float.abs() < 1e15 => {
-                json!(float as i64)
-            }
-            Some(_) | None => Value::Number(number),
-        },
-        Value::Array(items) => items.into_iter().map(as_recorded).collect(),
-        Value::Object(map) => map.into_iter().map(|(key, value)| (key, as_recorded(value))).collect(),
-        Value::Null | Value::Bool(_) | Value::String(_) => values,
-    }
-}
-
-/// Compares the documents themselves: the texts may differ in spelling, and in what each rendering makes anew.
-fn same_objects(vault: &Vault, newest: &Revision, rendering: &Rendering) -> bool {
-    let Ok(recorded) = Manifest::parse(newest.manifest.expose_secret()) else { return false };
-    let texts = newest.hooks.iter().map(|hook| hook.manifest.expose_secret().to_owned()).collect::<Vec<_>>();
-    let hooks =
-        texts.iter().filter_map(|text| Manifest::parse(&format!("---\n{text}\n")).ok()).flat_map(|text| text.hooks);
-    let recorded = recorded.objects.into_iter().map(|parsed| parsed.value).chain(hooks.map(|hook| hook.value));
-    let mut recorded: BTreeMap<String, Value> = recorded.map(|value| (identity(&value), value)).collect();
-    let rendered = rendering
-        .objects
-        .iter()
-        .map(|object| object.document())
-        .chain(rendering.hooks.iter().map(|hook| hook.rendered.document()));
-    for document in rendered {
-        let Some(there) = recorded.remove(&identity(&document.body)) else { return false };
-        if !same_document(vault, document, there) {
-            return false;
-        }
-    }
-    recorded.is_empty()
-}
-
-fn same_document(vault: &Vault, wanted: &Document, recorded: Value) -> bool {
-    let is_secret = recorded["kind"] == "Secret" && recorded["apiVersion"] == "v1";
-    let mut recorded = if is_secret { vault.seal_document(recorded).body } else { recorded };
-    for (pointer, hole) in &wanted.holes {
-        let (Some(place), Some(rendered)) = (recorded.pointer_mut(pointer), wanted.body.pointer(pointer)) else {
-            continue;
-        };
-        match (hole, &place) {
-            (Hole::Generated, _) => *place = rendered.clone(),
-            (Hole::Secret, Value::String(text)) if !is_secret => *place = Value::String(vault.seal(text)),
-            (Hole::Secret, _) => {}
-        }
-    }
-    recorded == wanted.body
-}
-
-fn identity(document: &Value) -> String {
-    let text = |pointer| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let group = Gvk::of(document).map(|gvk| gvk.group).unwrap_or_default();
-    [group, text("/kind"), text("/metadata/namespace"), text("/metadata/name")].join("/")
-}
-
 /// A document without what the server never stores.
 fn stored(document: Document) -> Document {
     Document { body: normalised(document.body), ..document }
@@ -389,7 +244,7 @@ impl<'a> Places<'a> {
 
     fn address(&self, document: &Value) -> Option<Address> {
         let gvk = Gvk::of(document)?;
-        let known = self.discovery.resolve(&gvk).map(|kind| kind.namespaced);
+        let known = self.discovery.find(&gvk).map(|kind| kind.namespaced);
         let namespaced = known.or_else(|| self.brought.get(&gvk).copied());
         let says = document["metadata"]["namespace"].is_string();
         address(document, namespaced.unwrap_or(says), self.namespace)
@@ -407,35 +262,43 @@ impl<'a> Places<'a> {
         needed.into_iter().map(|object| object.address.clone()).collect()
     }
 
-    fn items(&self, documents: Vec<Document>) -> Vec<Item> {
-        documents.into_iter().filter_map(|document| self.item(document)).collect()
+    fn items(&self, rendered: &[Rendered], documents: Vec<Document>) -> Result<Vec<Item>, DriverError> {
+        let pairs = rendered.iter().zip(documents);
+        pairs.map(|(rendered, document)| self.item(&rendered.source, document)).collect()
     }
 
-    fn item(&self, document: Document) -> Option<Item> {
-        Some(Item { address: self.address(&document.body)?, document: document.into() })
+    fn item(&self, template: &str, document: Document) -> Result<Item, DriverError> {
+        let address = self.address(&document.body).ok_or_else(|| {
+            let cause = format!("what {template} renders to has no name by which it could be found again");
+            DriverError::new("finding out where the chart's objects are", cause)
+                .hint("give it a `metadata.name`; a name that the server makes is another one each time")
+        })?;
+        Ok(Item { address, document: document.into() })
     }
 
     /// The hooks before and after the objects, by weight, then name; hooks of one name stay as the chart has them.
-    fn hooks(&self, rendering: &Rendering, install: bool) -> [Vec<HookItem>; 2] {
-        let events = if install {
+    fn hooks(&self, rendering: &Rendering, install: bool) -> Result<[Vec<HookItem>; 2], DriverError> {
+        let [before, after] = if install {
             [(HookEvent::PreInstall, "pre-install"), (HookEvent::PostInstall, "post-install")]
         } else {
             [(HookEvent::PreUpgrade, "pre-upgrade"), (HookEvent::PostUpgrade, "post-upgrade")]
         };
-        events.map(|(event, word)| {
-            let hooks = rendering.hooks.iter().filter(|hook| hook.facts.events.contains(&event));
-            let mut hooks: Vec<HookItem> = hooks
-                .filter_map(|hook| {
-                    Some(HookItem {
-                        item: self.item(stored(hook.rendered.to_document()))?,
-                        facts: hook.facts.clone(),
-                        event: word,
-                    })
-                })
-                .collect();
-            hooks.sort_by(|a, b| (a.facts.weight, &a.facts.name).cmp(&(b.facts.weight, &b.facts.name)));
-            hooks
-        })
+        Ok([self.hooks_at(rendering, before)?, self.hooks_at(rendering, after)?])
+    }
+
+    fn hooks_at(
+        &self,
+        rendering: &Rendering,
+        (at, event): (HookEvent, &'static str),
+    ) -> Result<Vec<HookItem>, DriverError> {
+        let hooks = rendering.hooks.iter().filter(|hook| hook.facts.events.contains(&at));
+        let hooks = hooks.map(|hook| {
+            let item = self.item(&hook.facts.path, stored(hook.rendered.to_document()))?;
+            Ok(HookItem { item, facts: hook.facts.clone(), event })
+        });
+        let mut hooks: Vec<HookItem> = hooks.collect::<Result<_, DriverError>>()?;
+        hooks.sort_by(|a, b| (a.facts.weight, &a.facts.name).cmp(&(b.facts.weight, &b.facts.name)));
+        Ok(hooks)
     }
 }
 

@@ -372,6 +372,13 @@ fn rule_6_ordinary_writes_are_to_migrate_and_remove_nothing() {
 }
 
 #[test]
+fn the_version_under_which_an_object_was_read_is_no_difference() {
+    let (wanted, live) = (object("a.io/v2/Widget", &json!({"spec": {"size": 1}})), json!({"spec": {"size": 1}}));
+    let live = stored("a.io/v1/Widget", &live, &json!({"f:spec": {"f:size": {}}}));
+    assert_eq!(drawn_with(&Document { body: wanted, ..Document::default() }, &live), [""; 0]);
+}
+
+#[test]
 fn a_generated_value_is_whatever_is_live() {
     let holes = BTreeMap::from([("/data/a~1b".to_owned(), Hole::Generated), ("/data/seal".to_owned(), Hole::Secret)]);
     let document = |value: Value| Document { body: object("v1/Secret", &value), holes: holes.clone() };

@@ -293,7 +293,7 @@ fn everything_else_is_ready_once_it_is_there() {
         check(kind, &[(json!({}), json!({"conditions": conditions("Ready", "False", "", "")}), "ready")]);
     }
     assert_eq!(drawn(&settled(None)), "waiting: not there yet");
-    assert_eq!(drawn(&hook_settled(None)), "waiting: not there yet");
+    assert_eq!(drawn(&hook_settled(None)), "failed: it was deleted before it was seen to end");
 }
 
 #[test]

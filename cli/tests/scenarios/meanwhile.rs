@@ -1,0 +1,146 @@
+//! What others do while an apply waits, and kinds whose versions come and go.
+
+use serde_json::{Value, json};
+
+use crate::common::judge;
+use crate::common::plan::Plan;
+use crate::common::process::until;
+use crate::common::scenario::Scenario;
+
+/// Values whose Deployment isn't ready before its image is another one.
+const STUCK: &str = "deployment: {image: 'quay.io/example/small:does-not-exist'}";
+
+/// Meddles as soon as an apply has written an object, and gives how it ended.
+fn meddled(scenario: &Scenario, object: &str, meddle: impl FnOnce(&Scenario) + Send) -> (Plan, String, i32) {
+    std::thread::scope(|threads| {
+        let apply = threads.spawn(|| scenario.apply_unjudged());
+        until("the object is written", || scenario.find(object));
+        meddle(scenario);
+        let (applied, ran) = apply.join().expect("the apply ends");
+        (applied, ran.stderr, ran.code)
+    })
+}
+
+fn causes(applied: &Plan, step: &str) -> String {
+    applied.step(step).causes.join(": ")
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn ready_counts_only_for_what_was_written() {
+    let scenario = Scenario::small("scaled-meanwhile");
+    scenario.values(STUCK);
+    let deployment = format!("deployment/{}", scenario.release);
+    let meddle = |scenario: &Scenario| {
+        let patch = json!({"spec": {"replicas": 0}}).to_string();
+        scenario.kubectl(&["patch", &deployment, "--patch", &patch]).exits(0);
+    };
+    let (applied, told, code) = meddled(&scenario, &deployment, meddle);
+    let name = scenario.release.as_str();
+    assert_eq!(
+        causes(&applied, &format!("Deployment {name}/{name}")),
+        format!(
+            "waiting for Deployment {name}/{name}: spec.replicas was changed by kubectl-patch while it was waited for"
+        )
+    );
+    assert_eq!(code, 6, "{told}");
+    assert_eq!(scenario.revisions(), ["1 failed"]);
+    scenario.values("");
+    judge::apply(&scenario).done();
+    assert_eq!(scenario.get(&deployment)["spec"]["replicas"], 1);
+    scenario.detailed().exits(0);
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn what_is_deleted_while_it_is_waited_for_fails_at_once() {
+    let scenario = Scenario::small("deleted-meanwhile");
+    scenario.values(STUCK);
+    let deployment = format!("deployment/{}", scenario.release);
+    let meddle = |scenario: &Scenario| drop(scenario.kubectl(&["delete", &deployment]).exits(0));
+    let (applied, told, code) = meddled(&scenario, &deployment, meddle);
+    let name = scenario.release.as_str();
+    let expected = format!("waiting for Deployment {name}/{name}: it was deleted while it was waited for");
+    assert_eq!(causes(&applied, &format!("Deployment {name}/{name}")), expected);
+    assert_eq!(code, 6, "{told}");
+    scenario.values("");
+    judge::apply(&scenario).done();
+    scenario.detailed().exits(0);
+}
+
+/// A definition of widgets with these versions, each with whether it is served.
+fn definition(scenario: &Scenario, versions: &[(&str, bool)]) -> Value {
+    let group = format!("{}.example.com", scenario.namespace);
+    let version = |(index, (name, served)): (usize, &(&str, bool))| {
+        json!({
+            "name": name, "served": served, "storage": index == 0,
+            "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+        })
+    };
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("widgets.{group}")},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": "Widget", "listKind": "WidgetList", "plural": "widgets", "singular": "widget"},
+            "versions": versions.iter().enumerate().map(version).collect::<Value>(),
+        },
+    })
+}
+
+fn widget(version: &str, name: &str, size: u8) -> Value {
+    let version = format!("NAMESPACE.example.com/{version}");
+    json!({"apiVersion": version, "kind": "Widget", "metadata": {"name": name}, "spec": {"size": size}})
+}
+
+fn with_objects(objects: &[Value]) -> String {
+    json!({"deployment": {"enabled": false}, "extraObjects": objects}).to_string()
+}
+
+fn seen(scenario: &Scenario, name: &str) -> Option<Value> {
+    scenario.find(&format!("widgets.{}.example.com/{name}", scenario.namespace))
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_removed_object_is_deleted_though_its_version_is_no_longer_served() {
+    let scenario = Scenario::small("unserved");
+    scenario.write("definition.json", &definition(&scenario, &[("v1", true), ("v1beta1", true)]).to_string());
+    scenario.kubectl(&["apply", "--filename", "definition.json"]).exits(0);
+    let established = format!("crd/widgets.{}.example.com", scenario.namespace);
+    scenario.kubectl(&["wait", "--for=condition=Established", &established]).exits(0);
+    scenario.values(&with_objects(&[widget("v1beta1", "old", 1)]));
+    judge::apply(&scenario).done();
+    assert!(seen(&scenario, "old").is_some());
+    scenario.write("definition.json", &definition(&scenario, &[("v1", true), ("v1beta1", false)]).to_string());
+    scenario.kubectl(&["apply", "--filename", "definition.json"]).exits(0);
+    scenario.values(&with_objects(&[]));
+    let judged = judge::apply(&scenario).done();
+    assert_eq!(judged.plan.step(&format!("Widget {}/old", scenario.namespace)).action, "delete");
+    assert_eq!(seen(&scenario, "old"), None);
+    scenario.detailed().exits(0);
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_definition_gains_a_version_and_objects_move_to_it_in_one_go() {
+    let scenario = Scenario::small("gains-version");
+    let objects = |versions: &[(&str, bool)], version: &str, widgets: &[(&str, u8)]| {
+        let widgets = widgets.iter().map(|(name, size)| widget(version, name, *size));
+        with_objects(&std::iter::once(definition(&scenario, versions)).chain(widgets).collect::<Vec<_>>())
+    };
+    scenario.values(&objects(&[("v1", true)], "v1", &[("changed", 1), ("same", 1), ("gone", 1)]));
+    judge::apply(&scenario).done();
+    let uid = seen(&scenario, "changed").map(|widget| widget["metadata"]["uid"].clone());
+    scenario.values(&objects(&[("v1", true), ("v2", true)], "v2", &[("changed", 2), ("same", 1), ("new", 1)]));
+    let plan = scenario.plan();
+    scenario.apply_unjudged().1.exits(0);
+    let action = |name: &str| plan.step(&format!("Widget {}/{name}", scenario.namespace)).action.clone();
+    assert_eq!(["changed", "same", "new", "gone"].map(action), ["update", "keep", "create", "delete"]);
+    let changed = seen(&scenario, "changed").expect("it is there");
+    assert_eq!((Some(&changed["metadata"]["uid"]), &changed["spec"]["size"]), (uid.as_ref(), &json!(2)));
+    assert!(seen(&scenario, "new").is_some() && seen(&scenario, "gone").is_none());
+    scenario.detailed().exits(0);
+}

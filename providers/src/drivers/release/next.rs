@@ -1,0 +1,199 @@
+//! The revision of a release that comes next, and why the newest one isn't enough.
+
+use std::collections::BTreeMap;
+
+use cfrt_engine::change::FieldChange;
+use cfrt_engine::resource::{Document, Hole};
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::history::{ABANDONED_AFTER, History};
+use crate::helm::hook::HookEvent;
+use crate::helm::manifest::{Manifest, ManifestError};
+use crate::helm::record::{RecordedHook, Revision, Status};
+use crate::helm::rendering::{Hook, Identity, Rendering, texts_digest};
+use crate::kube::difference::difference;
+use crate::vault::Vault;
+
+/// The revision that comes next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Next {
+    /// The number that it has, or would have.
+    pub revision: u32,
+    /// Whether helm would call it an installation; otherwise it is an upgrade.
+    pub install: bool,
+    /// Why there is one; `None` where the last one says all that this one would.
+    pub because: Option<String>,
+    /// For how many seconds someone may still be at work on the last one.
+    pub busy: Option<i64>,
+    /// The revision before it, where that was begun and given up.
+    pub abandoned: Option<u32>,
+    /// When the release's first revision was made, as its records say it.
+    pub first_deployed: Option<String>,
+}
+
+impl Next {
+    /// What can be done about someone who may still be at work on the release; `None` where no one can be.
+    pub fn way_out(&self) -> Option<String> {
+        let seconds = self.busy?;
+        Some(format!(
+            "wait until it is done; if no one is at work, it counts as given up in {seconds} s, or at once by `helm rollback` \
+             (by `helm uninstall` where there is no revision to go back to)"
+        ))
+    }
+
+    /// What a plan says of it beforehand; `None` where no one can be at work.
+    pub(super) fn remark(&self, history: &History) -> Option<String> {
+        let (way_out, newest) = (self.way_out()?, history.newest.as_ref()?);
+        let Revision { revision, status, .. } = newest;
+        Some(format!(
+            "an apply would be refused now: revision {revision} is {status}, someone may be at work on the release;\n{way_out}"
+        ))
+    }
+}
+
+/// Whether helm would install: there is nothing, or nothing that counts any more.
+fn is_install(history: &History) -> bool {
+    history.newest.as_ref().is_none_or(|newest| newest.status == Status::Uninstalled)
+}
+
+/// What comes next; `other` is the newest revision where its texts are others than those of the rendering.
+pub(super) fn next(
+    vault: &Vault,
+    history: &History,
+    other: Option<&Revision>,
+    rendering: &Rendering,
+    values: &Value,
+) -> Next {
+    let Some(newest) = &history.newest else {
+        return Next {
+            revision: 1,
+            install: true,
+            because: Some("first installation".to_owned()),
+            busy: None,
+            abandoned: None,
+            first_deployed: None,
+        };
+    };
+    let left = ABANDONED_AFTER.saturating_sub(history.age);
+    let busy = (newest.status.is_pending() && left > 0).then_some(left);
+    let abandoned = (newest.status.is_pending() && left <= 0).then_some(newest.revision);
+    let first_deployed = newest.first_deployed.map(|at| at.to_string());
+    let because = reason(vault, history, newest, other, rendering, values);
+    let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
+    Next { revision, install: is_install(history), because, busy, abandoned, first_deployed }
+}
+
+const HOOKS_OF_AN_UPGRADE: &str = "; hooks of an upgrade run, not those of an installation";
+
+/// Whether helm takes it for an upgrade although no installation came to its end, and the chart has hooks to which that
+/// makes a difference.
+fn skips_hooks(history: &History, rendering: &Rendering) -> bool {
+    let installed = history.earlier.iter().any(|revision| revision.status == Status::Deployed);
+    let runs_at = |hook: &Hook, event| hook.facts.events.contains(&event);
+    let differs = |hook: &Hook| {
+        runs_at(hook, HookEvent::PreInstall) != runs_at(hook, HookEvent::PreUpgrade)
+            || runs_at(hook, HookEvent::PostInstall) != runs_at(hook, HookEvent::PostUpgrade)
+    };
+    !is_install(history) && !installed && rendering.hooks.iter().any(differs)
+}
+
+/// Why the newest revision isn't enough.
+fn reason(
+    vault: &Vault,
+    history: &History,
+    newest: &Revision,
+    other: Option<&Revision>,
+    rendering: &Rendering,
+    values: &Value,
+) -> Option<String> {
+    if newest.status != Status::Deployed {
+        let hooks = if skips_hooks(history, rendering) { HOOKS_OF_AN_UPGRADE } else { "" };
+        return Some(format!("revision {} is {}{hooks}", newest.revision, newest.status));
+    }
+    let chart = &rendering.chart;
+    if (&newest.chart_name, &newest.chart_version) != (&chart.name, &chart.version) {
+        return Some(format!(
+            "chart {} {} becomes {} {}",
+            newest.chart_name, newest.chart_version, chart.name, chart.version
+        ));
+    }
+    let moved = moved(&newest.config, values);
+    if !moved.is_empty() {
+        // Only where values moved, not what they say: helm lets secrets stand among them.
+        return Some(format!("values changed: {}", moved.join(", ")));
+    }
+    other.filter(|other| !same_objects(vault, other, rendering)).map(|_| "the chart renders differently".to_owned())
+}
+
+/// Whether a record holds the very texts of a rendering.
+pub(super) fn same_texts(vault: &Vault, newest: &Revision, rendering: &Rendering) -> bool {
+    let hooks = newest.hooks.iter().map(|hook| (&hook.facts, hook.manifest.expose_secret()));
+    texts_digest(vault, newest.manifest.expose_secret(), hooks) == rendering.texts
+}
+
+/// The paths at which two sets of user values differ.
+fn moved(recorded: &Value, wanted: &Value) -> Vec<String> {
+    // Helm leaves empty values out of the record, and has only one sort of number.
+    let recorded = if recorded.is_null() { json!({}) } else { recorded.clone() };
+    let wrapped = |values| json!({ "values": as_recorded(values) });
+    let fields = difference(&wrapped(recorded), &wrapped(wanted.clone()));
+    let path = |field: FieldChange| field.path.trim_start_matches("values").trim_start_matches('.').to_owned();
+    fields.into_iter().map(path).collect()
+}
+
+fn as_recorded(values: Value) -> Value {
+    match values {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if !number.is_i64() && !number.is_u64() && float.fract() == 0.0 && float.abs() < 1e15 => {
+                json!(float as i64)
+            }
+            Some(_) | None => Value::Number(number),
+        },
+        Value::Array(items) => items.into_iter().map(as_recorded).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, as_recorded(value))).collect(),
+        Value::Null | Value::Bool(_) | Value::String(_) => values,
+    }
+}
+
+/// Compares the documents themselves: the texts may differ in spelling, and in what each rendering makes anew.
+///
+/// A record that can't be read holds nothing that is rendered now.
+fn same_objects(vault: &Vault, newest: &Revision, rendering: &Rendering) -> bool {
+    let Ok(mut recorded) = recorded(newest) else { return false };
+    let objects = rendering.objects.iter().chain(rendering.hooks.iter().map(|hook| &hook.rendered));
+    for document in objects.map(|object| object.document()) {
+        let Some(there) = recorded.remove(&Identity::of(&document.body).key()) else { return false };
+        if !same_document(vault, document, there) {
+            return false;
+        }
+    }
+    recorded.is_empty()
+}
+
+/// The objects and hooks of a record, by what makes them the same object.
+fn recorded(revision: &Revision) -> Result<BTreeMap<[String; 4], Value>, ManifestError> {
+    let manifest = Manifest::parse(revision.manifest.expose_secret())?;
+    let hook = |hook: &RecordedHook| Manifest::parse(&format!("---\n{}\n", hook.manifest.expose_secret()));
+    let hooks = revision.hooks.iter().map(hook).collect::<Result<Vec<_>, _>>()?;
+    let hooks = hooks.into_iter().flat_map(|text| text.hooks).map(|hook| hook.value);
+    let values = manifest.objects.into_iter().map(|parsed| parsed.value).chain(hooks);
+    Ok(values.map(|value| (Identity::of(&value).key(), value)).collect())
+}
+
+fn same_document(vault: &Vault, wanted: &Document, recorded: Value) -> bool {
+    let is_secret = recorded["kind"] == "Secret" && recorded["apiVersion"] == "v1";
+    let mut recorded = if is_secret { vault.seal_document(recorded).body } else { recorded };
+    for (pointer, hole) in &wanted.holes {
+        let (Some(place), Some(rendered)) = (recorded.pointer_mut(pointer), wanted.body.pointer(pointer)) else {
+            continue;
+        };
+        match (hole, &place) {
+            (Hole::Generated, _) => *place = rendered.clone(),
+            (Hole::Secret, Value::String(text)) if !is_secret => *place = Value::String(vault.seal(text)),
+            (Hole::Secret, _) => {}
+        }
+    }
+    recorded == wanted.body
+}

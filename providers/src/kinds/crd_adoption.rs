@@ -1,0 +1,182 @@
+//! `crd-adoption`: the definitions that the chart templates are taken over from whoever made them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cfrt_engine::compile::{Entry, Tasks};
+use cfrt_engine::desired::DesiredState;
+use cfrt_engine::facts::Facts;
+use cfrt_engine::keys::{Key, REQUIRED};
+use cfrt_engine::resource::{Address, Document, Part, Resource, ResourceId, Trigger, Want};
+use cfrt_engine::source::Mistakes;
+use cfrt_engine::task::{Answers, Expansion, Kind, Question, Task, TaskId};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::chart;
+use crate::drivers::object::adoption::{Former, Settings, ownership};
+use crate::drivers::release::survey::ChartAnswer;
+use crate::kube::gvk::Gvk;
+use crate::undo::{Undo, UndoQuestion};
+
+/// The kind itself.
+pub struct CrdAdoption;
+
+/// The keys of `[crds]`.
+const KEYS: [Key; 2] = [
+    Key {
+        table: "crds",
+        name: "adopt",
+        sort: "string",
+        default: REQUIRED,
+        meaning: "which CRDs to take over: all, rollouts, none",
+        example: "\"all\"",
+    },
+    Key {
+        table: "crds",
+        name: "take_from",
+        sort: "array",
+        default: "none",
+        meaning: "releases to take them from: NAMESPACE/NAME",
+        example: "[\"argo/argo-cd\"]",
+    },
+];
+
+/// The table `[crds]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    adopt: Adopt,
+    #[serde(default)]
+    take_from: BTreeSet<String>,
+}
+
+/// Which definitions are taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Adopt {
+    All,
+    Rollouts,
+    None,
+}
+
+/// The definitions of Argo Rollouts, which the vendor's guide tells to adopt where a community Argo Rollouts is there.
+const ROLLOUTS: [&str; 5] = [
+    "analysisruns.argoproj.io",
+    "analysistemplates.argoproj.io",
+    "clusteranalysistemplates.argoproj.io",
+    "experiments.argoproj.io",
+    "rollouts.argoproj.io",
+];
+
+struct Adoption {
+    question: Question,
+    adopt: Adopt,
+    settings: Settings,
+}
+
+impl Kind for CrdAdoption {
+    fn name(&self) -> &'static str {
+        "crd-adoption"
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["crds"]
+    }
+
+    fn keys(&self) -> &'static [Key] {
+        &KEYS
+    }
+
+    /// What was there before is written down in the runtime's namespace.
+    fn after(&self) -> &'static [&'static str] {
+        &["namespace"]
+    }
+
+    fn tasks(&self, desired: &DesiredState<'_>, facts: &Facts) -> Result<Vec<Box<dyn Task>>, Mistakes> {
+        let Some(Table { adopt, take_from }) = desired.table("crds")? else { return Ok(Vec::new()) };
+        let Some(question) = chart::question(desired, facts).filter(|_| adopt != Adopt::None) else {
+            return Ok(Vec::new());
+        };
+        let settings = Settings {
+            release: facts.runtime.release.get_ref().as_str().to_owned(),
+            namespace: facts.runtime.namespace.get_ref().as_str().to_owned(),
+            take_from,
+            restores: None,
+        };
+        Ok(vec![Box::new(Adoption { question, adopt, settings })])
+    }
+}
+
+impl Task for Adoption {
+    fn questions(&self) -> Vec<Question> {
+        vec![self.question.clone()]
+    }
+
+    fn expand(&self, id: &TaskId, answers: &Answers) -> Result<Expansion, Mistakes> {
+        let chart: &ChartAnswer = answers.get(0);
+        let definitions = chart.objects.iter().filter(|item| Gvk::of_address(&item.address).is_crd());
+        let wanted = definitions.filter(|item| self.adopts(&item.address.name));
+        let resources = wanted.map(|item| {
+            adoption(id, item.address.clone(), ownership(&item.document.body, &self.settings), &self.settings)
+        });
+        let resources = resources.collect();
+        Ok(Expansion { resources, ..Expansion::default() })
+    }
+}
+
+impl Adoption {
+    fn adopts(&self, name: &str) -> bool {
+        match self.adopt {
+            Adopt::All => true,
+            Adopt::Rollouts => ROLLOUTS.contains(&name),
+            Adopt::None => false,
+        }
+    }
+}
+
+/// Everything that was taken over, given back: the only task of `cfrt unadopt`.
+struct Return(UndoQuestion);
+
+/// The tasks that undo what `crd-adoption` did for a runtime.
+pub fn unadoption(facts: Facts) -> Tasks {
+    let question = UndoQuestion {
+        release: facts.runtime.release.get_ref().as_str().to_owned(),
+        namespace: facts.runtime.namespace.get_ref().as_str().to_owned(),
+    };
+    let id = TaskId { kind: CrdAdoption.name(), name: String::new() };
+    Tasks { facts, entries: vec![Entry { id, after: Vec::new(), task: Box::new(Return(question)) }] }
+}
+
+impl Task for Return {
+    fn questions(&self) -> Vec<Question> {
+        vec![Question { driver: "object", about: serde_json::to_value(&self.0).unwrap_or(Value::Null) }]
+    }
+
+    fn expand(&self, id: &TaskId, answers: &Answers) -> Result<Expansion, Mistakes> {
+        let undo: &Undo = answers.get(0);
+        let resources = undo.iter().map(|(name, former)| self.resource(id, name, former)).collect();
+        Ok(Expansion { resources, ..Expansion::default() })
+    }
+}
+
+impl Return {
+    fn resource(&self, id: &TaskId, name: &str, former: &Former) -> Resource {
+        let UndoQuestion { release, namespace } = self.0.clone();
+        let settings = Settings { release, namespace, take_from: BTreeSet::new(), restores: Some(former.clone()) };
+        let address = Address::new("apiextensions.k8s.io/v1/CustomResourceDefinition", "", name);
+        adoption(id, address, former.document(), &settings)
+    }
+}
+
+fn adoption(id: &TaskId, address: Address, body: Value, settings: &Settings) -> Resource {
+    Resource {
+        id: ResourceId { address, part: Part::Adoption },
+        task: id.clone(),
+        driver: "object",
+        want: Want::Present(Arc::new(Document { body, ..Document::default() })),
+        needs: Vec::new(),
+        trigger: Trigger::Differs,
+        settings: settings.to_json(),
+    }
+}
