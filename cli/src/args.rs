@@ -11,7 +11,8 @@ use clap_complete::Shell;
     name = "cfrt",
     version,
     about = "Plan and apply a Codefresh Hybrid GitOps Runtime from one file",
-    after_help = "`cfrt help plan` explains a command, `cfrt help exit-codes` how each of them ends.",
+    after_help = "`cfrt help plan` explains a command, `cfrt help file` what stands in the file, \
+                  `cfrt help exit-codes` how a command ends.",
     disable_help_subcommand = true,
     max_term_width = 80
 )]
@@ -50,8 +51,8 @@ pub(crate) enum Command {
         #[arg(value_name = "COMMAND")]
         format: Format,
     },
-    /// Explain a command, or the exit codes
-    #[command(after_help = "Example:\n  cfrt help exit-codes")]
+    /// Explain a command, the file, or the exit codes
+    #[command(after_help = "Example:\n  cfrt help file")]
     Help {
         /// What to explain; everything in short where nothing is named
         topic: Option<Topic>,
@@ -155,6 +156,8 @@ pub(crate) enum Topic {
     Completions,
     /// The command `schema`
     Schema,
+    /// The desired state: every table and key of the file
+    File,
     /// What each exit code means
     ExitCodes,
 }

@@ -36,7 +36,7 @@ pub(crate) enum Exit {
     NotPermitted,
     /// The command line or the file is wrong.
     Usage,
-    /// The user stopped it.
+    /// The user stopped it, or said no: nothing for a script to take for done, and no error of ours either.
     Interrupted,
 }
 
@@ -63,13 +63,14 @@ impl Exit {
     ///
     /// What the user did comes first, then what tells that the plan was made for something else, then who is in the
     /// way, then how far we came.
-    const PRECEDENCE: [Self; 9] = [
+    const PRECEDENCE: [Self; 10] = [
         Self::Interrupted,
         Self::NotGenuine,
         Self::Stale,
         Self::Locked,
         Self::NotPermitted,
         Self::Refused,
+        Self::Usage,
         Self::PartlyApplied,
         Self::TimedOut,
         Self::Failed,
@@ -110,8 +111,8 @@ impl Exit {
             Self::TimedOut => "timed out",
             Self::PartlyApplied => "partly applied: some steps failed after others had been carried out",
             Self::NotPermitted => "the cluster does not permit it",
-            Self::Usage => "usage: the command line or the file is wrong",
-            Self::Interrupted => "interrupted",
+            Self::Usage => "usage: the command line, the file, or a file that it names is wrong",
+            Self::Interrupted => "interrupted, or not confirmed",
         }
     }
 
@@ -129,7 +130,7 @@ impl Exit {
     /// How an apply ends, by its report and by whether the user asked it to stop.
     pub(crate) fn of_report(report: &Report, interrupted: bool) -> Self {
         let faults = report.failed.iter().map(|(_, failure)| Self::of_fault(failure.fault));
-        let partly = (!report.complete() && report.done > 0).then_some(Self::PartlyApplied);
+        let partly = (!report.complete() && report.done + report.not_awaited > 0).then_some(Self::PartlyApplied);
         let stopped = (interrupted || report.stopped).then_some(Self::Interrupted);
         let unfinished = (!report.complete()).then_some(Self::Failed);
         let fitting: Vec<Self> = faults.chain(partly).chain(stopped).chain(unfinished).collect();
@@ -141,6 +142,7 @@ impl Exit {
         match trouble {
             Trouble::Mistaken { .. } | Trouble::Unreadable { .. } | Trouble::Unconfirmed => Self::Usage,
             Trouble::World(error) => Self::of_fault(error.fault),
+            Trouble::Interrupted => Self::Interrupted,
             Trouble::Graph(_) | Trouble::Runtime(_) | Trouble::Screen(_) => Self::Failed,
         }
     }
@@ -153,6 +155,7 @@ impl Exit {
             Fault::Stale => Self::Stale,
             Fault::TimedOut => Self::TimedOut,
             Fault::Refused => Self::Refused,
+            Fault::Input => Self::Usage,
         }
     }
 }
@@ -179,9 +182,17 @@ mod tests {
 
     #[test]
     fn every_fault_has_its_code() {
-        let faults = [Fault::World, Fault::Forbidden, Fault::Locked, Fault::Stale, Fault::TimedOut, Fault::Refused];
+        let faults = [
+            Fault::World,
+            Fault::Forbidden,
+            Fault::Locked,
+            Fault::Stale,
+            Fault::TimedOut,
+            Fault::Refused,
+            Fault::Input,
+        ];
         let codes = faults.map(|fault| Exit::of_trouble(&Trouble::World(DriverError::new("", "").fault(fault))).code());
-        assert_eq!(codes, [1, 11, 8, 6, 9, 5]);
+        assert_eq!(codes, [1, 11, 8, 6, 9, 5, 64]);
     }
 
     #[test]
@@ -213,7 +224,7 @@ mod tests {
 
     #[test]
     fn of_several_codes_the_first_by_precedence_is_taken() {
-        let table: [(usize, &[Fault], Exit); 9] = [
+        let table: [(usize, &[Fault], Exit); 10] = [
             (0, &[], Exit::Done),
             (5, &[], Exit::Done),
             (0, &[Fault::World], Exit::Failed),
@@ -221,6 +232,7 @@ mod tests {
             (0, &[Fault::World, Fault::TimedOut], Exit::TimedOut),
             (5, &[Fault::World, Fault::TimedOut], Exit::PartlyApplied),
             (5, &[Fault::TimedOut, Fault::Refused], Exit::Refused),
+            (5, &[Fault::TimedOut, Fault::Input], Exit::Usage),
             (5, &[Fault::Refused, Fault::Forbidden], Exit::NotPermitted),
             (5, &[Fault::Forbidden, Fault::Locked, Fault::Stale], Exit::Stale),
         ];

@@ -14,7 +14,7 @@ pub(crate) const AGAIN: &str = "mend the cause and run the same command again: w
 /// Something that the user can do about a trouble; `None` where the trouble says it itself.
 pub(crate) fn of_trouble(trouble: &Trouble) -> Option<String> {
     match trouble {
-        Trouble::Mistaken { .. } => None,
+        Trouble::Mistaken { .. } | Trouble::Interrupted => None,
         Trouble::Unreadable { .. } => Some("`cfrt plan FILE` takes the path of a TOML file".to_owned()),
         Trouble::Graph(error) => Some(of_graph(error).to_owned()),
         Trouble::World(error) => of_fault(error.fault, &error.hint),
@@ -30,7 +30,7 @@ pub(crate) fn of_fault(fault: Fault, known: &str) -> Option<String> {
         return Some(known.to_owned());
     }
     let general = match fault {
-        Fault::World | Fault::Refused => return None,
+        Fault::World | Fault::Refused | Fault::Input => return None,
         Fault::Forbidden => "`kubectl auth can-i --list` shows what you may do there",
         Fault::Locked => "wait until the other run is through, then run the same command again",
         Fault::Stale => "run `cfrt plan` again and look at what has moved",

@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod exit;
 mod hints;
+mod interrupts;
 mod load;
 mod pipeline;
 mod render;
@@ -11,12 +12,16 @@ mod screen;
 mod trouble;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
 use args::Arguments;
 use exit::Exit;
 use trouble::Trouble;
+
+/// How long what is being written into the cache may take to its end, or to be taken away, when the user stops us.
+const TIDY: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let exit = match Arguments::try_parse() {
@@ -30,8 +35,11 @@ fn run(arguments: Arguments) -> Result<Exit, Trouble> {
     // One thread is enough: cfrt waits for others nearly all of its time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Trouble::Runtime)?;
     let exit = runtime.block_on(commands::run(arguments.command));
-    // What was aborted must not keep the process alive.
-    runtime.shutdown_background();
+    // What was aborted must not keep the process alive, but none of it may leave half a file behind.
+    match &exit {
+        Ok(Exit::Interrupted) | Err(Trouble::Interrupted) => runtime.shutdown_timeout(TIDY),
+        Ok(_) | Err(_) => runtime.shutdown_background(),
+    }
     exit
 }
 

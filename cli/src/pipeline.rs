@@ -1,12 +1,13 @@
 //! A file to a plan: every stage in its order, for all commands that need one.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cfrt_engine::compile::{Expanded, Tasks, compile, expand, survey};
 use cfrt_engine::desired::parse;
-use cfrt_engine::driver::Drivers;
-use cfrt_engine::facts::Facts;
+use cfrt_engine::driver::{DriverError, Drivers};
+use cfrt_engine::facts::{Cluster, Facts, Runtime};
 use cfrt_engine::graph::ResourceGraph;
 use cfrt_engine::observe::observe;
 use cfrt_engine::plan::{Plan, plan};
@@ -16,7 +17,11 @@ use cfrt_providers::KINDS;
 use cfrt_providers::kinds::crd_adoption::unadoption;
 use cfrt_providers::world::{Access, Surroundings, Target, World};
 
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+
 use crate::args::CommonArguments;
+use crate::interrupts::Interrupts;
 use crate::load::load;
 use crate::trouble::Trouble;
 
@@ -30,6 +35,8 @@ pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     /// What people want to know besides.
     pub(crate) about: About,
+    /// Each time that we are asked to stop from now on.
+    pub(crate) interrupts: Interrupts,
 }
 
 /// What a plan is about, as people know it.
@@ -69,9 +76,10 @@ pub(crate) struct Drawn {
     /// The tasks in their order.
     pub(crate) notes: Vec<TaskNote>,
     facts: Facts,
+    interrupts: Interrupts,
 }
 
-/// Makes a plan from a file.
+/// Makes a plan from a file. Where the user stops it, whatever was started for it is ended.
 ///
 /// # Errors
 ///
@@ -96,13 +104,14 @@ pub(crate) async fn prepare_return(common: &CommonArguments) -> Result<Prepared,
 }
 
 async fn planned(drawn: Drawn, began: Instant) -> Result<Prepared, Trouble> {
-    let Drawn { world, drivers, graph, facts, notes } = drawn;
-    let observations = observe(&graph, &drivers, &world).await?;
+    let Drawn { world, drivers, graph, facts, notes, mut interrupts } = drawn;
+    let observed = interrupts.unless_asked(observe(&graph, &drivers, &world)).await.ok_or(Trouble::Interrupted)?;
+    let observations = observed.map_err(|error| tellable(&world, &facts, error))?;
     let mut plan = plan(graph, observations, &drivers);
     world.conceal(&mut plan);
     let (target, requests) = (world.target.clone(), world.requests());
     let about = About { facts, target, tasks: notes, requests, took: began.elapsed() };
-    Ok(Prepared { world, drivers, plan, about })
+    Ok(Prepared { world, drivers, plan, about, interrupts })
 }
 
 /// Finds out which resources a file stands for.
@@ -118,14 +127,36 @@ pub(crate) async fn draw(file: &Path, helm: Option<PathBuf>, access: Access) -> 
 
 async fn expanded(sources: Sources, tasks: Tasks, helm: Option<PathBuf>, access: Access) -> Result<Drawn, Trouble> {
     let around = Surroundings { helm, ..Surroundings::default() };
-    let world = World::connect(&tasks.facts.cluster, access, around).await?;
+    // Only now: what reads a file can't be dropped, so until here a signal ends the process by itself.
+    let mut interrupts = Interrupts::listen()?;
+    let connected = interrupts.unless_asked(connect(tasks.facts.cluster.clone(), access, around)).await;
+    let world = connected.ok_or(Trouble::Interrupted)??;
     let drivers = cfrt_providers::drivers();
-    let answers = survey(&tasks, &drivers, &world).await?;
+    let answered = interrupts.unless_asked(survey(&tasks, &drivers, &world)).await.ok_or(Trouble::Interrupted)?;
+    let answers = answered.map_err(|error| tellable(&world, &tasks.facts, error))?;
     let expanded = expand(&tasks, &answers);
     let expanded = expanded.map_err(|mistakes| Trouble::Mistaken { sources, mistakes })?;
     let notes = expanded.iter().map(note).collect();
     let graph = ResourceGraph::new(expanded).map_err(Trouble::Graph)?;
-    Ok(Drawn { world, drivers, graph, facts: tasks.facts, notes })
+    Ok(Drawn { world, drivers, graph, facts: tasks.facts, notes, interrupts })
+}
+
+/// Connects beside the event loop: a program that logs us in holds up its thread until it has answered.
+async fn connect(cluster: Cluster, access: Access, around: Surroundings) -> Result<World, Trouble> {
+    let runtime = Handle::current();
+    match spawn_blocking(move || runtime.block_on(World::connect(&cluster, access, around))).await {
+        Ok(world) => Ok(world?),
+        Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+    }
+}
+
+/// An error without the secrets that this run has seen: helm and servers repeat what they were given.
+fn tellable(world: &World, facts: &Facts, error: DriverError) -> Trouble {
+    let Runtime { name, namespace, release } = &facts.runtime;
+    let names = [name.get_ref().as_str(), namespace.get_ref().as_str(), release.get_ref().as_str()];
+    let names: BTreeSet<String> = names.map(str::to_owned).into();
+    let mask = world.vault.mask(&names);
+    Trouble::World(error.retold(|text| mask.redacted(text)))
 }
 
 /// Finds out which tasks a text asks for, without any look at the world.

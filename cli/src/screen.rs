@@ -29,10 +29,14 @@ pub(crate) fn can_ask() -> bool {
 /// # Errors
 ///
 /// The terminal can't be written to or read from.
-pub(crate) fn ask(question: &str) -> Result<bool, Trouble> {
+pub(crate) async fn ask(question: &str) -> Result<bool, Trouble> {
     print(question)?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(Trouble::Screen)?;
+    // Beside the event loop, so that a Ctrl-C is heard meanwhile.
+    let read = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).map(|_| answer)
+    });
+    let answer = read.await.map_err(io::Error::from).flatten().map_err(Trouble::Screen)?;
     Ok(is_yes(&answer))
 }
 

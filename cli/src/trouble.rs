@@ -35,6 +35,9 @@ pub(crate) enum Trouble {
     /// There is something to apply, and no one who could be asked.
     #[error("asking whether to apply this takes a terminal, and text as output")]
     Unconfirmed,
+    /// The user stopped it before anything was written.
+    #[error("interrupted: nothing was written")]
+    Interrupted,
     /// The event loop or its signals can't be set up.
     #[error("starting up")]
     Runtime(#[source] io::Error),

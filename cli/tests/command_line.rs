@@ -52,6 +52,16 @@ fn the_exit_codes_are_listed() {
 }
 
 #[test]
+fn the_keys_of_the_file_are_listed_with_their_types_defaults_and_meanings() {
+    let text = cfrt(Path::new("."), &["help", "file"]);
+    assert!(
+        text.contains("\n[runtime]\n  name       string   required    the runtime, unique in the account\n"),
+        "{text}"
+    );
+    assert!(text.contains("\n[platform.token]\n") && text.ends_with("[0]"), "{text}");
+}
+
+#[test]
 fn a_wrong_command_line_is_usage() {
     for arguments in [&["plna"][..], &["plan"], &["plan", "a.toml", "--yes"], &["help", "plna"], &["schema", "x"]] {
         let text = cfrt(Path::new("."), arguments);

@@ -16,6 +16,16 @@ use crate::task::{Answer, Question};
 /// A future that touches the world.
 pub type Effect<'a, T> = BoxFuture<'a, Result<T, DriverError>>;
 
+/// A key to the world that knows what must not be told of it.
+pub trait Discreet: Sync {
+    /// A text about a resource without the secrets in it.
+    fn redacted(&self, _resource: &Resource, text: &str) -> String {
+        text.to_owned()
+    }
+}
+
+impl Discreet for () {}
+
 /// A sort of thing in the world. `W` is the key to the world: a function that isn't given one can't reach anything.
 pub trait Driver<W>: Send + Sync {
     /// Its name, which resources and questions give.
@@ -185,6 +195,8 @@ pub enum Fault {
     TimedOut,
     /// A rule forbids it.
     Refused,
+    /// What the user wrote is wrong, in a file that the desired state names.
+    Input,
 }
 
 /// Something that could not be done in the world.
@@ -219,6 +231,15 @@ impl DriverError {
         Self { hint: hint.into(), ..self }
     }
 
+    /// The same in the words that `tell` makes of its own.
+    #[must_use]
+    pub fn retold(self, tell: impl Fn(&str) -> String) -> Self {
+        let [doing, causes @ ..] = &self.chain()[..] else { return self };
+        let retold = |source, cause: &String| Some(Box::new(Retold { text: tell(cause), source }));
+        let source = causes.iter().rev().fold(None, retold).map(|cause| cause as _);
+        Self { doing: tell(doing), fault: self.fault, hint: tell(&self.hint), source }
+    }
+
     /// What was being done and all causes, outermost first.
     pub fn chain(&self) -> Vec<String> {
         let mut chain = vec![self.doing.clone()];
@@ -228,5 +249,26 @@ impl DriverError {
             cause = error.source();
         }
         chain
+    }
+}
+
+/// A cause in other words.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Retold {
+    text: String,
+    source: Option<Box<Self>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_is_retold_keeps_its_causes_its_fault_and_its_hint() {
+        let inner = DriverError::new("b", DriverError::new("c", "d"));
+        let error = DriverError::new("a", inner).fault(Fault::Locked).hint("e").retold(str::to_uppercase);
+        assert_eq!(error.chain(), ["A", "B", "C", "D"]);
+        assert_eq!((error.fault, error.hint.as_str()), (Fault::Locked, "E"));
     }
 }

@@ -53,8 +53,12 @@ pub enum Outcome {
     Done,
     /// Nothing was to be done.
     Unchanged,
+    /// It was carried out, but the run was stopped before it was settled.
+    NotAwaited,
     /// It failed.
     Failed(Failure),
+    /// It was opened, and closed as failed because of what happened inside.
+    ClosedAsFailed(Because),
     /// It was not started.
     Skipped(Because),
 }
@@ -70,11 +74,54 @@ pub struct Failure {
     pub hint: String,
 }
 
-/// Why a step was not started.
+impl Failure {
+    /// All causes in one line that names what it is about.
+    pub fn sentence(&self, about: &str) -> String {
+        let causes = without_repetition(&self.causes).join(": ");
+        if causes.contains(about) { causes } else { format!("{about}: {causes}") }
+    }
+}
+
+/// Causes without what the ones before them have said already, with which some begin.
+pub fn without_repetition(causes: &[String]) -> Vec<&str> {
+    let mut said = "";
+    let mut news = Vec::new();
+    for cause in causes {
+        if !said.ends_with(cause.as_str()) {
+            news.push(cause.strip_prefix(said).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(cause));
+        }
+        said = cause;
+    }
+    news
+}
+
+/// Why a step was not started, or not finished.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Because {
     /// Something that it needs failed.
     Needs(ResourceId),
     /// The user stopped the run.
     Stopped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sentence(causes: &[&str]) -> String {
+        let causes = causes.iter().map(|cause| (*cause).to_owned()).collect();
+        Failure { causes, fault: Fault::World, hint: String::new() }.sentence("Job a")
+    }
+
+    #[test]
+    fn a_sentence_names_what_it_is_about_once() {
+        assert_eq!(sentence(&["waiting for Job a", "it failed"]), "waiting for Job a: it failed");
+        assert_eq!(sentence(&["sending a patch", "denied"]), "Job a: sending a patch: denied");
+    }
+
+    #[test]
+    fn a_sentence_says_nothing_twice() {
+        assert_eq!(sentence(&["creating Job a", "creating Job a: denied", "denied"]), "creating Job a: denied");
+        assert_eq!(sentence(&[]), "Job a: ");
+    }
 }

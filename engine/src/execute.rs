@@ -11,7 +11,7 @@ use petgraph::graph::NodeIndex;
 use tokio::sync::{mpsc, watch};
 
 use crate::change::Action;
-use crate::driver::{Applied, Driver, DriverError, Drivers, Ending};
+use crate::driver::{Applied, Discreet, Driver, DriverError, Drivers, Ending};
 use crate::event::{Because, Event, Failure, Outcome};
 use crate::graph::Vertex;
 use crate::plan::{Plan, Step};
@@ -39,8 +39,8 @@ pub type Events = mpsc::UnboundedSender<Event>;
 /// Carries a plan out. Nothing is decided here but for what was hidden, and that by the drivers' own comparison.
 ///
 /// When `stop` turns true nothing more is started or awaited, what is being written is finished, and open brackets
-/// are closed.
-pub async fn execute<W: Sync>(
+/// are closed. What goes wrong is told, and recorded, only in words that the world has redacted.
+pub async fn execute<W: Discreet>(
     plan: &Plan,
     drivers: &Drivers<W>,
     world: &W,
@@ -98,7 +98,7 @@ struct Run<'a, W> {
     trouble: Vec<Option<String>>,
 }
 
-impl<'a, W: Sync> Run<'a, W> {
+impl<'a, W: Discreet> Run<'a, W> {
     fn new(
         plan: &'a Plan,
         drivers: &'a Drivers<W>,
@@ -230,7 +230,7 @@ impl<'a, W: Sync> Run<'a, W> {
     fn take(&mut self, came: Came) {
         match came {
             Came::Applied(start, Ok((action, applied))) => self.applied(start, action, applied),
-            Came::Applied(start, Err(error)) => self.fail(start, Failure::from(error)),
+            Came::Applied(start, Err(error)) => self.fail(start, step::tellable(self.world, self.step(start), error)),
             Came::Waited(start, action, Waited::Settled) => self.settled(start, action),
             Came::Waited(start, action, Waited::Stopped) => self.leave(start, action),
             Came::Waited(start, _, Waited::Failed(failure)) => self.fail(start, failure),
@@ -257,7 +257,8 @@ impl<'a, W: Sync> Run<'a, W> {
     /// The user stopped the run: nobody waits until it is settled, and nothing that needs it starts.
     fn leave(&mut self, start: Start, action: Action) {
         if !self.is_open(start) {
-            self.finish(self.step(start), action, Outcome::Done);
+            let outcome = if action.writes() { Outcome::NotAwaited } else { Outcome::Done };
+            self.finish(self.step(start), action, outcome);
         }
         self.end(start.node, &Ended::Blocked(Because::Stopped));
     }
@@ -273,10 +274,9 @@ impl<'a, W: Sync> Run<'a, W> {
     /// Keeps a failure for those who close the brackets that it has to do with.
     fn remember(&mut self, resource: usize, failure: &Failure) {
         let graph = &self.plan.graph;
-        let address = self.plan.steps[resource].resource.id.address.short();
+        let address = self.plan.steps[resource].resource.id.address.short().to_string();
         for scope in [graph.scope_around(resource), graph.owned_scope(resource)].into_iter().flatten() {
-            let said = || format!("{address}: {}", failure.causes.join(": "));
-            self.trouble[scope].get_or_insert_with(said);
+            self.trouble[scope].get_or_insert_with(|| failure.sentence(&address));
         }
     }
 
@@ -311,7 +311,8 @@ impl<'a, W: Sync> Run<'a, W> {
         let owner = self.plan.graph.scopes()[scope].owner;
         let step = &self.plan.steps[owner];
         let id = step.resource.id.clone();
-        let ended = match (result.map_err(Failure::from), self.blocked[node.index()].clone()) {
+        let result = result.map_err(|error| step::tellable(self.world, step, error));
+        let ended = match (result, self.blocked[node.index()].clone()) {
             // It failed while it opened, which was told then and is what counts.
             (_, Some(Because::Needs(by))) if by == id => Ended::Blocked(Because::Needs(by)),
             (Err(failure), _) => {
@@ -324,7 +325,7 @@ impl<'a, W: Sync> Run<'a, W> {
                 Ended::Settled
             }
             (Ok(()), Some(because)) => {
-                self.finish(step, step.change.action, Outcome::Skipped(because.clone()));
+                self.finish(step, step.change.action, Outcome::ClosedAsFailed(because.clone()));
                 Ended::Blocked(because)
             }
         };

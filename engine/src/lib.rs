@@ -15,6 +15,8 @@ mod explain;
 
 pub mod facts;
 
+pub mod keys;
+
 pub mod task;
 
 pub mod compile;

@@ -11,8 +11,12 @@ pub struct Report {
     pub done: usize,
     /// How many needed nothing.
     pub unchanged: usize,
+    /// How many were carried out but not settled when the user stopped the run.
+    pub not_awaited: usize,
     /// The steps that failed, in the order in which they did.
     pub failed: Vec<(ResourceId, Failure)>,
+    /// The brackets that were closed as failed because of what happened inside.
+    pub closed_as_failed: Vec<(ResourceId, Because)>,
     /// The steps that were not started.
     pub skipped: Vec<(ResourceId, Because)>,
     /// Whether the user stopped the run before all was started.
@@ -27,7 +31,15 @@ impl Report {
             Outcome::Done if *action == Action::Keep => self.unchanged += 1,
             Outcome::Done => self.done += 1,
             Outcome::Unchanged => self.unchanged += 1,
+            Outcome::NotAwaited => {
+                self.stopped = true;
+                self.not_awaited += 1;
+            }
             Outcome::Failed(failure) => self.failed.push((resource.clone(), failure.clone())),
+            Outcome::ClosedAsFailed(because) => {
+                self.stopped |= *because == Because::Stopped;
+                self.closed_as_failed.push((resource.clone(), because.clone()));
+            }
             Outcome::Skipped(because) => {
                 self.stopped |= *because == Because::Stopped;
                 self.skipped.push((resource.clone(), because.clone()));
@@ -37,6 +49,7 @@ impl Report {
 
     /// Whether everything is as the plan wanted it.
     pub fn complete(&self) -> bool {
-        self.failed.is_empty() && self.skipped.is_empty()
+        // What is closed as failed holds something that failed, was skipped, or wasn't awaited.
+        self.failed.is_empty() && self.skipped.is_empty() && self.not_awaited == 0
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::change::Action;
-use crate::driver::{Applied, Depth, Driver, DriverError, Ending, Fault, Observation, Settled, Wanted};
+use crate::driver::{Applied, Depth, Discreet, Driver, DriverError, Ending, Fault, Observation, Settled, Wanted};
 use crate::event::{Event, Failure};
 use crate::execute::Events;
 use crate::plan::{Step, change_of};
@@ -55,7 +55,7 @@ pub(crate) enum Waited {
 }
 
 /// Waits until what a step is about is settled, for as long as there is progress and nobody stops the run.
-pub(crate) async fn wait<W: Sync>(
+pub(crate) async fn wait<W: Discreet>(
     driver: &dyn Driver<W>,
     world: &W,
     step: &Step,
@@ -66,7 +66,10 @@ pub(crate) async fn wait<W: Sync>(
     tokio::select! {
         biased;
         // First, so that what is settled already is not taken for left behind.
-        result = settle(driver, world, step, patience, events) => result.map_or_else(Waited::Failed, |()| Waited::Settled),
+        result = settle(driver, world, step, patience, events) => match result {
+            Ok(()) => Waited::Settled,
+            Err(failure) => Waited::Failed(tellable(world, step, failure)),
+        },
         () = stopped(&mut stop) => Waited::Stopped,
     }
 }
@@ -78,7 +81,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     }
 }
 
-async fn settle<W: Sync>(
+async fn settle<W: Discreet>(
     driver: &dyn Driver<W>,
     world: &W,
     step: &Step,
@@ -107,7 +110,7 @@ async fn settle<W: Sync>(
                     deadline = Instant::now() + patience;
                 }
                 let (resource, task) = (resource.id.clone(), resource.task.clone());
-                let event = Event::Waiting { resource, task, lacking: lacking.clone() };
+                let event = Event::Waiting { resource, task, lacking: world.redacted(&step.resource, &lacking) };
                 events.send(event).unwrap_or_default();
             }
         }
@@ -115,7 +118,7 @@ async fn settle<W: Sync>(
 }
 
 /// Tells the driver how its step went; the step's own failure matters more than one while closing.
-pub(crate) async fn close<W: Sync>(
+pub(crate) async fn close<W: Discreet>(
     driver: &dyn Driver<W>,
     world: &W,
     step: &Step,
@@ -124,13 +127,20 @@ pub(crate) async fn close<W: Sync>(
 ) -> Waited {
     let ending = match &waited {
         Waited::Settled => Ending::Settled,
-        Waited::Failed(failure) => Ending::Failed(failure.causes.join(": ")),
+        Waited::Failed(failure) => Ending::Failed(failure.sentence(&step.resource.id.address.short().to_string())),
         Waited::Stopped => Ending::Stopped,
     };
     match (driver.close(world, step, applied, ending).await, waited) {
-        (Err(error), Waited::Settled | Waited::Stopped) => Waited::Failed(Failure::from(error)),
+        (Err(error), Waited::Settled | Waited::Stopped) => Waited::Failed(tellable(world, step, error)),
         (Ok(()) | Err(_), waited) => waited,
     }
+}
+
+/// A failure as it may be told: servers and programs repeat what they were given, secrets too.
+pub(crate) fn tellable<W: Discreet>(world: &W, step: &Step, failure: impl Into<Failure>) -> Failure {
+    let Failure { causes, fault, hint } = failure.into();
+    let told = |text: &String| world.redacted(&step.resource, text);
+    Failure { causes: causes.iter().map(told).collect(), fault, hint: told(&hint) }
 }
 
 /// A plan that refuses something isn't carried out; should one get here, this is where it ends.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::desired::DesiredState;
 use crate::facts::Facts;
+use crate::keys::Key;
 use crate::resource::{Bracket, Resource};
 use crate::source::Mistakes;
 
@@ -33,6 +34,11 @@ pub trait Kind: Sync {
 
     /// The top-level tables that it reads and no one else checks.
     fn tables(&self) -> &'static [&'static str];
+
+    /// The keys of these tables, for people to look up.
+    fn keys(&self) -> &'static [Key] {
+        &[]
+    }
 
     /// The kinds whose tasks must be settled before its own start.
     fn after(&self) -> &'static [&'static str];

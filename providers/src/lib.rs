@@ -1,6 +1,7 @@
 //! What cfrt knows of the outside: the kinds of tasks, and the drivers that reach Kubernetes and Helm.
 
-use cfrt_engine::driver::Drivers;
+use cfrt_engine::driver::{Discreet, Drivers};
+use cfrt_engine::resource::Resource;
 use cfrt_engine::task::Kind;
 
 mod blocking;
@@ -31,4 +32,11 @@ pub const KINDS: [&dyn Kind; 4] = [&Namespace, &SecretCopy, &CrdAdoption, &Chart
 /// Every driver, one for each sort of thing in the world.
 pub fn drivers() -> Drivers<World> {
     Drivers::new(vec![Box::new(Object), Box::new(Hook), Box::new(Release)])
+}
+
+impl Discreet for World {
+    fn redacted(&self, resource: &Resource, text: &str) -> String {
+        // The inherent function of the same name knows how.
+        Self::redacted(self, resource, text)
+    }
 }

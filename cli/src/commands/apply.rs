@@ -5,19 +5,18 @@ use std::pin::pin;
 use std::time::Duration;
 
 use cfrt_engine::change::Action;
-use cfrt_engine::driver::Drivers;
+use cfrt_engine::driver::{Discreet, Drivers};
 use cfrt_engine::event::{Event, Failure, Outcome};
 use cfrt_engine::execute::{Options, execute};
 use cfrt_engine::plan::Plan;
 use cfrt_engine::report::Report;
 use cfrt_engine::resource::ResourceId;
 use cfrt_providers::world::Access;
-use futures::stream::{self, BoxStream, StreamExt as _};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::args::{ApplyArguments, Output};
 use crate::exit::Exit;
+use crate::interrupts::Interrupts;
 use crate::pipeline::{Prepared, TaskNote, prepare};
 use crate::render::clean::clean;
 use crate::render::json::{self, Outcomes};
@@ -45,7 +44,7 @@ pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
 /// # Errors
 ///
 /// As [`run`].
-pub(crate) async fn carry_through(arguments: &ApplyArguments, prepared: Prepared) -> Result<Exit, Trouble> {
+pub(crate) async fn carry_through(arguments: &ApplyArguments, mut prepared: Prepared) -> Result<Exit, Trouble> {
     let output = arguments.common.output;
     if output == Output::Text {
         screen::print(&text::plan(&prepared.about, &prepared.plan))?;
@@ -57,9 +56,12 @@ pub(crate) async fn carry_through(arguments: &ApplyArguments, prepared: Prepared
         Ended::in_step(&prepared.plan)
     } else if let Some(ended) = Ended::before_obstacles(&prepared.plan, &prepared.drivers) {
         ended
-    } else if agreed(arguments, &prepared)? {
+    } else if agreed(arguments, &mut prepared).await? {
+        if output == Output::Text {
+            screen::tell("\n");
+        }
         let watcher = Watcher::new(&prepared.about.tasks, &prepared.plan);
-        carry_out(&prepared.plan, &prepared.drivers, &prepared.world, interrupts()?, watcher).await
+        carry_out(&prepared.plan, &prepared.drivers, &prepared.world, &mut prepared.interrupts, watcher).await
     } else {
         Ended::without_a_start(Exit::Interrupted)
     };
@@ -98,7 +100,7 @@ impl Ended {
     }
 }
 
-fn agreed(arguments: &ApplyArguments, prepared: &Prepared) -> Result<bool, Trouble> {
+async fn agreed(arguments: &ApplyArguments, prepared: &mut Prepared) -> Result<bool, Trouble> {
     if arguments.yes {
         return Ok(true);
     }
@@ -108,15 +110,19 @@ fn agreed(arguments: &ApplyArguments, prepared: &Prepared) -> Result<bool, Troub
     }
     let writing = prepared.plan.steps.iter().filter(|step| step.change.action.writes()).count();
     let these = if writing == 1 { "this 1 change".to_owned() } else { format!("these {}", plural(writing, "change")) };
-    screen::ask(&format!("\nApply {these} to {}? [y/N] ", clean(&prepared.about.target.context)))
+    let question = format!("\nApply {these} to {}? [y/N] ", clean(&prepared.about.target.context));
+    match prepared.interrupts.unless_asked(screen::ask(&question)).await {
+        Some(answer) => answer,
+        None => screen::print("\n").map(|()| false),
+    }
 }
 
 /// Carries a plan out until it is through, or until `interrupts` says twice that it shall not be.
-async fn carry_out<W: Sync>(
+async fn carry_out<W: Discreet>(
     plan: &Plan,
     drivers: &Drivers<W>,
     world: &W,
-    mut interrupts: BoxStream<'_, ()>,
+    interrupts: &mut Interrupts,
     mut watcher: Watcher,
 ) -> Ended {
     let (stop, stopped) = watch::channel(false);
@@ -128,7 +134,7 @@ async fn carry_out<W: Sync>(
         tokio::select! {
             biased;
             Some(event) = heard.recv() => watcher.take(event),
-            Some(()) = interrupts.next() => {
+            () = interrupts.next() => {
                 if stop.send_replace(true) {
                     watcher.progress.say("aborted: what was being written may be there or not");
                     return watcher.end(true);
@@ -144,15 +150,6 @@ async fn carry_out<W: Sync>(
     }
     let interrupted = *stop.borrow();
     watcher.end(interrupted)
-}
-
-/// Each time that we are asked to stop, by Ctrl-C or by whoever runs us.
-fn interrupts() -> Result<BoxStream<'static, ()>, Trouble> {
-    let listen = |kind| signal(kind).map_err(Trouble::Runtime);
-    let signals = [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?];
-    let each = signals
-        .map(|signal| stream::unfold(signal, async |mut signal| signal.recv().await.map(|()| ((), signal))).boxed());
-    Ok(stream::select_all(each).boxed())
 }
 
 /// Listens to a run: for the report, for the JSON, and for who watches.
@@ -192,11 +189,14 @@ impl Watcher {
 
 /// Prints what came of it; the exit code of what was done matters more than whether that could be printed.
 fn conclude(output: Output, prepared: &Prepared, ended: &Ended) -> Result<Exit, Trouble> {
-    screen::tell(&failure::report(&ended.report));
+    let failed = failure::report(&ended.report);
+    if !failed.is_empty() {
+        screen::tell(&format!("\n{failed}"));
+    }
     let Ended { report, outcomes, interrupted, started, exit } = ended;
     let shown = match output {
         Output::Json => json::apply(&prepared.about, &prepared.plan, report, outcomes, *interrupted, *exit),
-        Output::Text if *started => text::outcome(&prepared.plan, report, *interrupted, *exit),
+        Output::Text if *started => format!("\n{}", text::outcome(&prepared.plan, report, *interrupted, *exit)),
         Output::Text if *interrupted => "Nothing was applied.\n".to_owned(),
         Output::Text => String::new(),
     };
@@ -212,6 +212,7 @@ mod tests {
     use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Evidence, Fault, Observation, Settled, Wanted};
     use cfrt_engine::resource::Resource;
     use cfrt_engine::task::{Answer, Question};
+    use futures::stream::{self, BoxStream, StreamExt as _};
 
     use super::*;
     use crate::render::samples::{about, core, plan, sample};
@@ -280,7 +281,8 @@ mod tests {
         let plan = planned(names, Action::Create);
         let watcher = Watcher::new(&about(&[("chart", &[])]).tasks, &plan);
         let interrupts = stream::iter(vec![(); interrupts]).then(|()| a_while()).chain(stream::pending());
-        carry_out(&plan, &Drivers::new(vec![Box::new(Told)]), &(), interrupts.boxed(), watcher).await
+        let mut interrupts = Interrupts::of(interrupts);
+        carry_out(&plan, &Drivers::new(vec![Box::new(Told)]), &(), &mut interrupts, watcher).await
     }
 
     /// As long as the run needs to come as far as it can by itself.
@@ -307,7 +309,8 @@ mod tests {
     #[tokio::test]
     async fn the_first_interrupt_ends_the_waiting() {
         let ended = carried_out(&["waits", "a"], 1).await;
-        assert_eq!((ended.report.done, ended.interrupted, ended.exit), (2, true, Exit::Interrupted));
+        let Ended { report, interrupted, exit, .. } = ended;
+        assert_eq!((report.done, report.not_awaited, interrupted, exit), (1, 1, true, Exit::Interrupted));
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! `cfrt help`: a command's own help, or the exit codes.
+//! `cfrt help`: a command's own help, the keys of the file, or the exit codes.
 
 use std::fmt::Write as _;
 
@@ -6,6 +6,7 @@ use clap::CommandFactory as _;
 
 use crate::args::{Arguments, Topic};
 use crate::exit::Exit;
+use crate::render::keys;
 use crate::screen;
 use crate::trouble::Trouble;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(topic: Option<Topic>) -> Result<Exit, Trouble> {
         Some(Topic::Graph) => command_help(Some("graph")),
         Some(Topic::Completions) => command_help(Some("completions")),
         Some(Topic::Schema) => command_help(Some("schema")),
+        Some(Topic::File) => keys::page(),
         Some(Topic::ExitCodes) => exit_codes(),
     };
     screen::print(&text)?;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use cfrt_engine::change::Action;
-use cfrt_engine::event::Failure;
+use cfrt_engine::event::{Failure, without_repetition};
 use cfrt_engine::plan::Plan;
 use cfrt_engine::report::Report;
 use cfrt_engine::resource::ResourceId;
@@ -22,6 +22,9 @@ const MOST_LINES: usize = 40;
 pub(crate) fn trouble(trouble: &Trouble) -> String {
     if let Trouble::Mistaken { sources, mistakes } = trouble {
         return mistakes::text(sources, mistakes);
+    }
+    if let Trouble::Interrupted = trouble {
+        return format!("{trouble}\n");
     }
     let mut causes = Vec::new();
     let mut next: Option<&dyn Error> = Some(trouble);
@@ -45,19 +48,21 @@ pub(crate) fn refused(plan: &Plan) -> String {
 /// Every step of a report that failed, and once what to do where nothing better is known.
 pub(crate) fn report(report: &Report) -> String {
     let advised = |failure: &Failure| hints::of_fault(failure.fault, &failure.hint).is_some();
-    let mut blocks: Vec<String> = report.failed.iter().map(|(id, failure)| failed(id, failure)).collect();
-    if report.failed.iter().any(|(_, failure)| !advised(failure)) {
-        blocks.push(hint(hints::AGAIN));
-    }
-    blocks.join("\n")
+    let blocks: Vec<String> = report.failed.iter().map(|(id, failure)| failed(id, failure)).collect();
+    let again = report.failed.iter().any(|(_, failure)| !advised(failure)).then(|| hint(hints::AGAIN));
+    // What is about several stands apart from the last of them.
+    let apart = if blocks.len() > 1 && again.is_some() { "\n" } else { "" };
+    format!("{}{apart}{}", blocks.join("\n"), again.unwrap_or_default())
 }
 
 fn failed(id: &ResourceId, failure: &Failure) -> String {
-    let about = name(id);
+    let (short, about) = (id.address.short().to_string(), name(id));
     let mut causes = failure.causes.clone();
-    // The first line must say which resource it is about, whatever the driver was doing.
-    if !causes.first().is_some_and(|first| first.contains(&about)) {
-        causes.insert(0, about);
+    // The first line must say which resource, and which part of it, it is about, whatever the driver was doing.
+    match causes.first_mut() {
+        Some(first) if first.contains(&about) => {}
+        Some(first) if first.contains(&short) => *first = first.replacen(&short, &about, 1),
+        Some(_) | None => causes.insert(0, about),
     }
     block(&causes, hints::of_fault(failure.fault, &failure.hint).as_deref())
 }
@@ -65,12 +70,9 @@ fn failed(id: &ResourceId, failure: &Failure) -> String {
 fn block(causes: &[String], advice: Option<&str>) -> String {
     let mut text = String::new();
     let mut head = format!("{}: ", paint(ERROR, "error"));
-    let mut said = "";
-    for cause in causes {
-        // Some causes begin with all that was said before them.
-        let new = cause.strip_prefix(said).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(cause);
-        paragraph(&mut text, &head, &without_numbers(new));
-        (head, said) = ("  caused by: ".to_owned(), cause);
+    for cause in without_repetition(causes) {
+        paragraph(&mut text, &head, &without_numbers(cause));
+        head = "  caused by: ".to_owned();
     }
     text + &advice.map(hint).unwrap_or_default()
 }
@@ -100,6 +102,7 @@ mod tests {
     use cfrt_engine::driver::{DriverError, Fault};
     use cfrt_engine::event::Because;
     use cfrt_engine::graph::GraphError;
+    use cfrt_engine::resource::Part;
 
     use super::*;
     use crate::render::samples::{colourless, core, deployment, plan, sample};
@@ -159,6 +162,26 @@ hint: `kubectl auth can-i --list` shows what you may do there
         let text = colourless(&report(&Report { failed: failed.to_vec(), skipped, ..Report::default() }));
         assert_eq!(text.matches("hint: mend the cause and run the same command again").count(), 1, "{text}");
         assert!(text.ends_with("is kept\n"), "{text}");
+    }
+
+    #[test]
+    fn a_hook_that_failed_is_named_once_and_with_its_event() {
+        let id = ResourceId { address: core("Job", "check"), part: Part::Fields("pre-install") };
+        let said = failure(&["waiting for Job codefresh/check", "it failed"], Fault::World, "look");
+        let text = colourless(&report(&Report { failed: vec![(id, said)], ..Report::default() }));
+        let expected = "error: waiting for Job codefresh/check (pre-install)\n  caused by: it failed\nhint: look\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_hint_follows_what_it_is_about_and_one_for_several_stands_apart() {
+        let id = |name| ResourceId::whole(deployment(name));
+        let failed = |name| (id(name), failure(&["no answer"], Fault::World, ""));
+        let shown = |failed| colourless(&report(&Report { failed, ..Report::default() }));
+        let one = shown(vec![failed("a")]);
+        assert!(one.starts_with("error: Deployment codefresh/a\n  caused by: no answer\nhint: "), "{one}");
+        let two = shown(vec![failed("a"), failed("b")]);
+        assert!(two.contains("no answer\n\nerror: Deployment codefresh/b\n  caused by: no answer\n\nhint: "), "{two}");
     }
 
     #[test]

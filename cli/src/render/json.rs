@@ -56,7 +56,9 @@ pub(crate) fn apply(
             applied: report.done,
             of: writing,
             unchanged: report.unchanged,
+            not_awaited: report.not_awaited,
             failed: report.failed.len(),
+            closed_as_failed: report.closed_as_failed.len(),
             skipped: report.skipped.len(),
             interrupted,
             exit: exit.code(),
@@ -158,6 +160,11 @@ fn applied(step: &Step, outcome: Option<&Outcome>) -> AppliedOutput {
             hint: Some(failure.hint.clone()).filter(|hint| !hint.is_empty()),
             ..said(OutcomeWord::Failed)
         },
+        Some(Outcome::NotAwaited) => said(OutcomeWord::NotAwaited),
+        Some(Outcome::ClosedAsFailed(Because::Needs(id))) => {
+            AppliedOutput { needs: Some(id.to_string()), ..said(OutcomeWord::ClosedAsFailed) }
+        }
+        Some(Outcome::ClosedAsFailed(Because::Stopped)) => said(OutcomeWord::ClosedAsFailed),
         Some(Outcome::Skipped(Because::Needs(id))) => {
             AppliedOutput { needs: Some(id.to_string()), ..said(OutcomeWord::Skipped) }
         }
@@ -198,6 +205,7 @@ fn fault(fault: Fault) -> FaultWord {
         Fault::Stale => FaultWord::Stale,
         Fault::TimedOut => FaultWord::TimedOut,
         Fault::Refused => FaultWord::Refused,
+        Fault::Input => FaultWord::Input,
     }
 }
 

@@ -5,10 +5,14 @@ pub(crate) mod drawing;
 pub(crate) mod failure;
 mod fields;
 pub(crate) mod json;
+pub(crate) mod keys;
 mod mistakes;
+mod plain;
 pub(crate) mod progress;
 mod secret;
+mod terminal;
 pub(crate) mod text;
+mod under_way;
 mod wire;
 pub(crate) mod words;
 

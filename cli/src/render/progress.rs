@@ -3,361 +3,70 @@
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
-use cfrt_engine::change::Action;
-use cfrt_engine::event::{Event, Outcome};
+use cfrt_engine::event::Event;
 use cfrt_engine::plan::Plan;
-use cfrt_engine::resource::ResourceId;
-use cfrt_engine::task::TaskId;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::pipeline::TaskNote;
-use crate::render::clean::clean;
-use crate::render::words::{name, under_way_and_after};
+use crate::render::plain::Plain;
+use crate::render::terminal::Terminal;
 use crate::screen;
-
-/// The frames of the sign that something is at work.
-const FRAMES: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
-/// How long each frame stays.
-const FRAME: u128 = 100;
 
 /// Shows a run while it goes on, on standard error.
 pub(crate) struct Progress {
-    tasks: Vec<TaskProgress>,
     began: Instant,
-    lines: Option<Lines>,
+    view: View,
 }
 
-/// The lines on a terminal, one for each task.
-struct Lines {
-    all: MultiProgress,
-    each: Vec<ProgressBar>,
+/// Who watches.
+enum View {
+    Person(Terminal),
+    Log(Plain),
 }
 
 impl Progress {
     /// Begins to show a plan being carried out.
     pub(crate) fn new(notes: &[TaskNote], plan: &Plan) -> Self {
-        let widest = notes.iter().map(|note| note.id.to_string().chars().count()).max().unwrap_or(0);
-        let tasks: Vec<_> = notes.iter().map(|note| TaskProgress::new(note, plan, widest)).collect();
-        let lines = io::stderr().is_terminal().then(|| Lines::new(tasks.len()));
-        Self { tasks, began: Instant::now(), lines }
+        let person = io::stderr().is_terminal();
+        let view = if person { View::Person(Terminal::new(notes, plan)) } else { View::Log(Plain::new(plan)) };
+        Self { began: Instant::now(), view }
     }
 
     /// Takes an event into account, and shows it.
     pub(crate) fn take(&mut self, event: &Event) {
-        let now = self.began.elapsed();
-        self.tasks.iter_mut().for_each(|task| task.take(event, now));
-        if self.lines.is_none()
-            && let Some(line) = plain_line(event)
-        {
-            screen::tell(&line);
+        let now = self.now();
+        match &mut self.view {
+            View::Person(terminal) => terminal.take(event, now),
+            View::Log(plain) => screen::tell(&plain.take(event, now).unwrap_or_default()),
         }
     }
 
     /// Shows how long things take by now.
-    pub(crate) fn tick(&self) {
-        let now = self.began.elapsed();
-        let over: Vec<&TaskId> = self.tasks.iter().filter(|task| task.is_over()).map(|task| &task.id).collect();
-        for (task, line) in self.tasks.iter().zip(self.lines.iter().flat_map(|lines| &lines.each)) {
-            line.set_message(task.line(now, &over));
+    pub(crate) fn tick(&mut self) {
+        let now = self.now();
+        match &mut self.view {
+            View::Person(terminal) => terminal.show(now),
+            View::Log(plain) => screen::tell(&plain.tick(now).unwrap_or_default()),
         }
     }
 
     /// Says something between the lines.
     pub(crate) fn say(&self, words: &str) {
         let line = format!("{words}\n");
-        match &self.lines {
-            Some(lines) => lines.all.suspend(|| screen::tell(&line)),
-            None => screen::tell(&line),
+        match &self.view {
+            View::Person(terminal) => terminal.suspend(|| screen::tell(&line)),
+            View::Log(_) => screen::tell(&line),
         }
     }
 
-    /// Leaves the lines as they are.
+    /// Leaves what was shown as it is.
     pub(crate) fn end(self) {
-        self.tick();
-        if let Some(lines) = &self.lines {
-            lines.each.iter().for_each(ProgressBar::abandon);
-            // The last line was left open for the next frame.
-            screen::tell("\n");
-        }
-    }
-}
-
-impl Lines {
-    fn new(count: usize) -> Self {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let line = |_| all.add(ProgressBar::new_spinner().with_style(style.clone()));
-        let each = (0..count).map(line).collect();
-        Self { all, each }
-    }
-}
-
-/// How far a task is: a fold over its events.
-#[derive(Debug, Clone)]
-struct TaskProgress {
-    id: TaskId,
-    after: Vec<TaskId>,
-    widest: usize,
-    /// How many of its steps have not ended.
-    open: usize,
-    /// How many of its steps write.
-    writing: usize,
-    done: usize,
-    failed: usize,
-    skipped: usize,
-    began: Option<Duration>,
-    ended: Option<Duration>,
-    /// What is under way, in the order in which it began, and what is lacking where it is only waited for.
-    under_way: Vec<(ResourceId, UnderWay)>,
-    /// The owners of brackets: under way from the first to the last, and so no news.
-    owners: Vec<ResourceId>,
-}
-
-#[derive(Debug, Clone)]
-enum UnderWay {
-    Writing(Action),
-    Waiting(String),
-}
-
-impl TaskProgress {
-    fn new(note: &TaskNote, plan: &Plan, widest: usize) -> Self {
-        let steps = || plan.steps.iter().filter(|step| step.resource.task == note.id);
-        Self {
-            id: note.id.clone(),
-            after: note.after.clone(),
-            widest,
-            open: steps().count(),
-            writing: steps().filter(|step| step.change.action.writes()).count(),
-            done: 0,
-            failed: 0,
-            skipped: 0,
-            began: None,
-            ended: None,
-            under_way: Vec::new(),
-            owners: plan.graph.scopes().iter().map(|scope| plan.steps[scope.owner].resource.id.clone()).collect(),
+        let now = self.now();
+        if let View::Person(terminal) = self.view {
+            terminal.end(now);
         }
     }
 
-    fn take(&mut self, event: &Event, now: Duration) {
-        match event {
-            Event::Started { resource, task, action } if *task == self.id => {
-                self.begin(resource, UnderWay::Writing(*action), now);
-            }
-            Event::Waiting { resource, task, lacking } if *task == self.id => {
-                self.begin(resource, UnderWay::Waiting(lacking.clone()), now);
-            }
-            Event::Finished { resource, task, action, outcome } if *task == self.id => {
-                self.finish(resource, *action, outcome, now);
-            }
-            Event::Started { .. } | Event::Waiting { .. } | Event::Finished { .. } | Event::Revealed { .. } => {}
-        }
-    }
-
-    fn begin(&mut self, resource: &ResourceId, what: UnderWay, now: Duration) {
-        self.began.get_or_insert(now);
-        self.under_way.retain(|(id, _)| id != resource);
-        if !self.owners.contains(resource) {
-            self.under_way.push((resource.clone(), what));
-        }
-    }
-
-    fn finish(&mut self, resource: &ResourceId, action: Action, outcome: &Outcome, now: Duration) {
-        self.under_way.retain(|(id, _)| id != resource);
-        self.open = self.open.saturating_sub(1);
-        match outcome {
-            Outcome::Done if action.writes() => self.done += 1,
-            Outcome::Done | Outcome::Unchanged => {}
-            Outcome::Failed(_) => self.failed += 1,
-            Outcome::Skipped(_) => self.skipped += 1,
-        }
-        if self.is_over() {
-            self.ended = Some(now);
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.open == 0
-    }
-
-    /// Its line, given the time and the tasks that are over.
-    fn line(&self, now: Duration, over: &[&TaskId]) -> String {
-        let name = clean(&self.id.to_string()).into_owned();
-        let (sign, words) = self.sign_and_words(now, over);
-        format!("  {sign} {name:<widest$}  {words}", widest = self.widest).trim_end().to_owned()
-    }
-
-    fn sign_and_words(&self, now: Duration, over: &[&TaskId]) -> (char, String) {
-        if self.is_over() {
-            return (self.end_sign(), self.result());
-        }
-        let Some(began) = self.began else { return ('·', self.before(over)) };
-        let counted = format!("{} of {}", self.done, self.writing);
-        let since = format!("{} s", now.saturating_sub(began).as_secs());
-        let parts = [counted, self.at_work(), since];
-        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        (FRAMES[(now.as_millis() / FRAME) as usize % FRAMES.len()], parts.join("   "))
-    }
-
-    fn end_sign(&self) -> char {
-        match (self.failed, self.skipped) {
-            (0, 0) => '✓',
-            (0, _) => '·',
-            _ => '✗',
-        }
-    }
-
-    fn result(&self) -> String {
-        let counts = [(self.done, "applied"), (self.failed, "failed"), (self.skipped, "skipped")];
-        let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
-        let counts: Vec<String> = counts.collect();
-        let took = self.began.zip(self.ended).map(|(began, ended)| ended.saturating_sub(began));
-        match took {
-            _ if counts.is_empty() => "as it was".to_owned(),
-            None => counts.join(", "),
-            Some(took) => format!("{}   {:.1} s", counts.join(", "), took.as_secs_f64()),
-        }
-    }
-
-    fn before(&self, over: &[&TaskId]) -> String {
-        let before: Vec<String> =
-            self.after.iter().filter(|id| !over.contains(id)).map(|id| clean(&id.to_string()).into_owned()).collect();
-        if before.is_empty() { String::new() } else { format!("after {}", before.join(", ")) }
-    }
-
-    /// What keeps it: what is waited for longest, or else what is written last, and how many more there are.
-    fn at_work(&self) -> String {
-        let waiting = |(id, what): &(ResourceId, UnderWay)| match what {
-            UnderWay::Waiting(lacking) => Some(format!("waiting: {} {}", name(id), clean(lacking))),
-            UnderWay::Writing(_) => None,
-        };
-        let writing = |(id, what): &(ResourceId, UnderWay)| match what {
-            UnderWay::Writing(action) => Some(format!("{} {}", under_way_and_after(*action).0, name(id))),
-            UnderWay::Waiting(_) => None,
-        };
-        let first = self.under_way.iter().find_map(waiting).or_else(|| self.under_way.iter().rev().find_map(writing));
-        match (first, self.under_way.len()) {
-            (None, _) => String::new(),
-            (Some(first), 0 | 1) => first,
-            (Some(first), several) => format!("{first} and {} more", several - 1),
-        }
-    }
-}
-
-/// What is told of an event where no one sees lines move: one line when a step that acts starts, and when it ends.
-fn plain_line(event: &Event) -> Option<String> {
-    match event {
-        Event::Started { resource, task, action } => {
-            Some(format!("{task}: {} {}\n", under_way_and_after(*action).0, name(resource)))
-        }
-        Event::Finished { resource, task, action, outcome } => {
-            let words = match outcome {
-                Outcome::Done if action.writes() => under_way_and_after(*action).1,
-                Outcome::Done | Outcome::Unchanged => return None,
-                Outcome::Failed(_) => "failed",
-                Outcome::Skipped(_) => "skipped",
-            };
-            Some(format!("{task}: {words} {}\n", name(resource)))
-        }
-        Event::Revealed { .. } | Event::Waiting { .. } => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use cfrt_engine::change::Change;
-    use cfrt_engine::driver::Fault;
-    use cfrt_engine::event::{Because, Failure};
-
-    use super::*;
-    use crate::render::samples::{core, plan, sample, task};
-
-    fn id(name: &str) -> ResourceId {
-        ResourceId::whole(core("ConfigMap", name))
-    }
-
-    fn started(name: &str) -> Event {
-        Event::Started { resource: id(name), task: task("chart"), action: Action::Create }
-    }
-
-    fn waiting(name: &str, lacking: &str) -> Event {
-        Event::Waiting { resource: id(name), task: task("chart"), lacking: lacking.to_owned() }
-    }
-
-    fn finished(name: &str, action: Action, outcome: Outcome) -> Event {
-        Event::Finished { resource: id(name), task: task("chart"), action, outcome }
-    }
-
-    fn failed() -> Outcome {
-        Outcome::Failed(Failure { causes: Vec::new(), fault: Fault::World, hint: String::new() })
-    }
-
-    /// A chart of two objects to create and one to keep, after the namespace.
-    fn chart() -> TaskProgress {
-        let step = |name, action| sample("chart", core("ConfigMap", name), Change::of(action));
-        let plan = plan(vec![step("a", Action::Create), step("b", Action::Create), step("c", Action::Keep)]);
-        let note = TaskNote { id: task("chart"), after: vec![task("namespace")], remarks: Vec::new() };
-        TaskProgress::new(&note, &plan, 9)
-    }
-
-    fn after(events: &[Event]) -> TaskProgress {
-        let mut chart = chart();
-        events.iter().for_each(|event| chart.take(event, Duration::from_secs(2)));
-        chart
-    }
-
-    fn line(events: &[Event]) -> String {
-        after(events).line(Duration::from_secs(20), &[])
-    }
-
-    #[test]
-    fn a_task_that_has_not_begun_says_what_it_comes_after() {
-        assert_eq!(line(&[]), "  · chart      after namespace");
-        assert_eq!(chart().line(Duration::ZERO, &[&task("namespace")]), "  · chart");
-    }
-
-    #[test]
-    fn a_task_at_work_says_how_far_it_is_what_it_does_and_since_when() {
-        assert_eq!(line(&[started("a")]), "  ⠋ chart      0 of 2   creating ConfigMap codefresh/a   18 s");
-        let more =
-            [finished("c", Action::Keep, Outcome::Unchanged), started("a"), started("b"), waiting("b", "1 of 3")];
-        assert_eq!(line(&more), "  ⠋ chart      0 of 2   waiting: ConfigMap codefresh/b 1 of 3 and 1 more   18 s");
-        let one = [&more[..], &[finished("b", Action::Create, Outcome::Done)]].concat();
-        assert_eq!(line(&one), "  ⠋ chart      1 of 2   creating ConfigMap codefresh/a   18 s");
-    }
-
-    #[test]
-    fn a_task_that_is_over_says_how_it_ended() {
-        let kept = finished("c", Action::Keep, Outcome::Unchanged);
-        let done = |name| finished(name, Action::Create, Outcome::Done);
-        assert_eq!(line(&[kept.clone(), started("a"), done("a"), done("b")]), "  ✓ chart      2 applied   0.0 s");
-        let skipped = finished("b", Action::Create, Outcome::Skipped(Because::Stopped));
-        let bad = [started("a"), finished("a", Action::Create, failed()), skipped.clone(), kept.clone()];
-        assert_eq!(line(&bad), "  ✗ chart      1 failed, 1 skipped   0.0 s");
-        let never = [kept, finished("a", Action::Create, Outcome::Skipped(Because::Stopped)), skipped];
-        assert_eq!(line(&never), "  · chart      2 skipped");
-    }
-
-    #[test]
-    fn a_task_of_which_nothing_was_to_be_done_is_as_it_was() {
-        let unchanged = |name| finished(name, Action::Keep, Outcome::Unchanged);
-        assert_eq!(line(&["a", "b", "c"].map(unchanged)), "  ✓ chart      as it was");
-    }
-
-    #[test]
-    fn events_of_other_tasks_are_not_counted() {
-        let foreign = Event::Started { resource: id("a"), task: task("namespace"), action: Action::Create };
-        assert_eq!(line(&[foreign]), "  · chart      after namespace");
-    }
-
-    #[test]
-    fn plain_lines_tell_when_a_step_that_acts_starts_and_ends() {
-        let told = |event: &Event| plain_line(event).unwrap_or_default();
-        assert_eq!(told(&started("a")), "chart: creating ConfigMap codefresh/a\n");
-        assert_eq!(told(&finished("a", Action::Create, Outcome::Done)), "chart: created ConfigMap codefresh/a\n");
-        assert_eq!(told(&finished("a", Action::Create, failed())), "chart: failed ConfigMap codefresh/a\n");
-        let skipped = Outcome::Skipped(Because::Needs(id("b")));
-        assert_eq!(told(&finished("a", Action::Create, skipped)), "chart: skipped ConfigMap codefresh/a\n");
-        assert_eq!(told(&finished("a", Action::Keep, Outcome::Unchanged)), "");
-        assert_eq!(told(&waiting("a", "1 of 3")), "");
+    fn now(&self) -> Duration {
+        self.began.elapsed()
     }
 }

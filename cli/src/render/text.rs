@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use cfrt_engine::plan::{Plan, Step};
 use cfrt_engine::report::Report;
+use cfrt_engine::resource::ResourceId;
 
 use crate::exit::Exit;
 use crate::pipeline::{About, TaskNote};
@@ -35,13 +36,18 @@ pub(crate) fn plan(about: &About, plan: &Plan) -> String {
 pub(crate) fn outcome(plan: &Plan, report: &Report, interrupted: bool, exit: Exit) -> String {
     let writing = plan.steps.iter().filter(|step| step.change.action.writes()).count();
     let mut line = format!("Applied {} of {writing}", report.done);
-    let counts = [(report.failed.len(), "failed"), (report.skipped.len(), "skipped")];
+    let counts = [
+        (report.not_awaited, "written but not awaited"),
+        (report.failed.len(), "failed"),
+        (report.skipped.len(), "skipped"),
+    ];
     let counts: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     if !counts.is_empty() {
         line.push_str(&format!("; {}", counts.join(", ")));
     }
     line.push('.');
+    line.extend(report.closed_as_failed.iter().map(|(id, _)| closed_as_failed(plan, id)));
     if interrupted {
         line.push_str(" It was stopped before its end.");
     }
@@ -50,6 +56,14 @@ pub(crate) fn outcome(plan: &Plan, report: &Report, interrupted: bool, exit: Exi
     }
     line.push('\n');
     line
+}
+
+/// What is recorded of a bracket in which something failed.
+fn closed_as_failed(plan: &Plan, id: &ResourceId) -> String {
+    let step = plan.steps.iter().find(|step| step.resource.id == *id);
+    let revision = step.and_then(|step| step.resource.settings.pointer("/next/revision"));
+    let revision = revision.map_or_else(String::new, |number| format!(" (revision {number})"));
+    format!(" {} is recorded as failed{revision}.", name(id))
 }
 
 fn header(about: &About, plan: &Plan) -> Vec<String> {
@@ -164,7 +178,7 @@ mod tests {
     use cfrt_engine::change::{Action, Change, FieldChange};
     use cfrt_engine::driver::Fault;
     use cfrt_engine::event::{Because, Failure};
-    use cfrt_engine::resource::{Address, Part, ResourceId};
+    use cfrt_engine::resource::{Address, Part};
     use serde_json::json;
 
     use super::*;
@@ -282,5 +296,27 @@ Nothing to do: 2 as they should be.
         let stopped = Report { skipped: vec![(id("b"), Because::Stopped)], ..done };
         let text = "Applied 3 of 3; 1 skipped. It was stopped before its end. Exit 130.\n";
         assert_eq!(outcome_of(&stopped, true, Exit::Interrupted), text);
+        let left = Report { done: 1, not_awaited: 2, ..Report::default() };
+        let text = "Applied 1 of 3; 2 written but not awaited. It was stopped before its end. Exit 130.\n";
+        assert_eq!(outcome_of(&left, true, Exit::Interrupted), text);
+    }
+
+    #[test]
+    fn a_release_that_is_recorded_as_failed_is_named_with_its_revision_and_counted_as_nothing_else() {
+        let release = Address::new("helm/Release", "codefresh", "cf");
+        let settings = json!({"next": {"revision": 4}});
+        let steps = vec![
+            Sample { settings, ..sample("chart", release.clone(), Change::of(Action::Update)) },
+            sample("chart", core("ConfigMap", "a"), Change::of(Action::Create)),
+        ];
+        let id = ResourceId::whole(core("ConfigMap", "a"));
+        let failure = Failure { causes: Vec::new(), fault: Fault::World, hint: String::new() };
+        let closed = vec![(ResourceId::whole(release), Because::Needs(id.clone()))];
+        let report = Report { failed: vec![(id, failure)], closed_as_failed: closed, ..Report::default() };
+        let text = outcome(&planned(steps), &report, false, Exit::Failed);
+        assert_eq!(
+            text,
+            "Applied 0 of 2; 1 failed. Release codefresh/cf is recorded as failed (revision 4). Exit 1.\n"
+        );
     }
 }

@@ -133,7 +133,7 @@ pub(super) struct AppliedOutput {
     /// What can be done about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hint: Option<String>,
-    /// The failed resource because of which it was skipped; missing where the run was stopped.
+    /// The failed resource because of which it was skipped, or closed as failed; missing where the run was stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) needs: Option<String>,
 }
@@ -168,8 +168,12 @@ pub(super) struct ApplySummary {
     pub(super) of: usize,
     /// How many resources were as they should be.
     pub(super) unchanged: usize,
+    /// How many steps were written, but not awaited any more when the user stopped the run.
+    pub(super) not_awaited: usize,
     /// How many steps failed.
     pub(super) failed: usize,
+    /// How many releases were opened, and closed as failed because of what happened inside.
+    pub(super) closed_as_failed: usize,
     /// How many steps were not started.
     pub(super) skipped: usize,
     /// Whether the user stopped it.
@@ -206,8 +210,12 @@ pub(super) enum OutcomeWord {
     Done,
     /// Nothing was to be done.
     Unchanged,
+    /// It was written, but the run was stopped before it was settled.
+    NotAwaited,
     /// It failed.
     Failed,
+    /// It was opened, and closed as failed because of what happened inside.
+    ClosedAsFailed,
     /// It was not started.
     Skipped,
     /// The run ended before its turn came.
@@ -230,4 +238,6 @@ pub(super) enum FaultWord {
     TimedOut,
     /// A rule forbids it.
     Refused,
+    /// What the user wrote is wrong, in a file that the desired state names.
+    Input,
 }

@@ -1,9 +1,11 @@
 //! The signs, words and colours for what happens to a resource: the same everywhere.
 
+use std::collections::BTreeSet;
+
 use anstyle::{AnsiColor, Color, Effects, Style};
 use cfrt_engine::change::Action;
 use cfrt_engine::driver::Observation;
-use cfrt_engine::plan::Step;
+use cfrt_engine::plan::{Plan, Step};
 use cfrt_engine::resource::{Part, ResourceId, Trigger};
 
 use crate::render::clean::clean;
@@ -128,8 +130,48 @@ impl Mark {
     }
 }
 
-/// What an action is called while it is under way, and after.
-pub(crate) fn under_way_and_after(action: Action) -> (&'static str, &'static str) {
+/// The words for what is done to the resources of a plan: a hook runs, everything else is written.
+#[derive(Debug, Clone)]
+pub(crate) struct Verbs {
+    hooks: BTreeSet<ResourceId>,
+}
+
+impl Verbs {
+    /// The words for a plan.
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let hooks = plan.steps.iter().filter(|step| matches!(step.resource.trigger, Trigger::With(_)));
+        Self { hooks: hooks.map(|step| step.resource.id.clone()).collect() }
+    }
+
+    /// What is being done: `creating Deployment codefresh/app-proxy`.
+    pub(crate) fn acting(&self, id: &ResourceId, action: Action) -> String {
+        format!("{} {}", self.doing(id, action), self.object(id))
+    }
+
+    /// What was done: `ran hook Job codefresh/migrate (pre-install)`.
+    pub(crate) fn acted(&self, id: &ResourceId, action: Action) -> String {
+        let done = if self.hooks.contains(id) { "ran" } else { under_way_and_after(action).1 };
+        format!("{done} {}", self.object(id))
+    }
+
+    /// What was written, whether it has come to anything or not: `started hook Job codefresh/migrate (pre-install)`.
+    pub(crate) fn written(&self, id: &ResourceId, action: Action) -> String {
+        let begun = if self.hooks.contains(id) { "started" } else { under_way_and_after(action).1 };
+        format!("{begun} {}", self.object(id))
+    }
+
+    /// The bare word for what is being done.
+    pub(crate) fn doing(&self, id: &ResourceId, action: Action) -> &'static str {
+        if self.hooks.contains(id) { "running" } else { under_way_and_after(action).0 }
+    }
+
+    /// What it is done to.
+    pub(crate) fn object(&self, id: &ResourceId) -> String {
+        if self.hooks.contains(id) { format!("hook {}", name(id)) } else { name(id) }
+    }
+}
+
+fn under_way_and_after(action: Action) -> (&'static str, &'static str) {
     match action {
         Action::Keep => ("waiting for", "unchanged"),
         Action::Migrate => ("migrating", "migrated"),

@@ -1,7 +1,7 @@
 //! What `cfrt apply` asks, and what becomes of each answer; and what reaches a pipe.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
 
 use crate::common::audit;
 use crate::common::scenario::Scenario;
@@ -35,16 +35,42 @@ fn has_script() -> bool {
 
 /// Runs `cfrt apply` on a pseudo terminal, and types an answer; gives what was shown and how it ended.
 fn on_a_terminal(scenario: &Scenario, answer: &str, colour: bool) -> (String, i32) {
+    let mut child = terminal(scenario, colour);
+    child.stdin.as_mut().expect("it was piped").write_all(answer.as_bytes()).expect("it listens");
+    let ended = child.wait_with_output().expect("it ends");
+    (String::from_utf8_lossy(&ended.stdout).replace('\r', ""), ended.status.code().expect("it was not killed"))
+}
+
+/// Starts `cfrt apply` on a pseudo terminal.
+fn terminal(scenario: &Scenario, colour: bool) -> Child {
     let line = format!("{} apply desired.toml", env!("CARGO_BIN_EXE_cfrt"));
     let mut script = command(scenario, "script", &["--quiet", "--return", "--command", &line, "/dev/null"]);
     script.env("TERM", "xterm").env("SHELL", "/bin/sh").env("PATH", "/usr/bin:/bin");
     if !colour {
         script.env("NO_COLOR", "1");
     }
-    let mut child = script.stdin(Stdio::piped()).spawn().expect("`script` of util-linux is there");
-    child.stdin.as_mut().expect("it was piped").write_all(answer.as_bytes()).expect("it listens");
+    script.stdin(Stdio::piped()).spawn().expect("`script` of util-linux is there")
+}
+
+#[test]
+#[ignore = "needs a control plane and helm"]
+fn an_interrupt_at_the_question_is_a_no() {
+    if !has_script() {
+        return;
+    }
+    let scenario = Scenario::small("interrupted");
+    let mut child = terminal(&scenario, false);
+    let mut shown = Vec::new();
+    let mut byte = [0];
+    let output = child.stdout.as_mut().expect("it was piped");
+    while !shown.ends_with(b"[y/N] ") {
+        output.read_exact(&mut byte).expect("it asks");
+        shown.extend(byte);
+    }
+    child.stdin.as_mut().expect("it was piped").write_all(b"\x03").expect("it listens");
     let ended = child.wait_with_output().expect("it ends");
-    (String::from_utf8_lossy(&ended.stdout).replace('\r', ""), ended.status.code().expect("it was not killed"))
+    let rest = String::from_utf8_lossy(&ended.stdout).replace('\r', "");
+    assert_eq!((ended.status.code(), rest.as_str()), (Some(130), "^C\nNothing was applied.\n"));
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! Someone else is at work on the release, or we are stopped in the middle of it.
 
-use std::process::Command;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::common::process::{Program, until};
 use crate::common::scenario::Scenario;
 use crate::common::tools::{self, Helm};
 use crate::transcript::{command, text};
+
+const HANGING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wrong/helm-that-hangs");
 
 const NEVER: &str = "apiVersion: batch/v1
 kind: Job
@@ -29,6 +33,11 @@ fn with_endless_hook(name: &str) -> Scenario {
     let small = serde_json::Value::from(scenario.chart().to_string_lossy()).to_string();
     scenario.write("desired.toml", &scenario.desired().replace(&small, "\"chart\""));
     scenario
+}
+
+/// Sends a signal; whether there was someone to send it to.
+fn kill(signal: &str, process: &str) -> bool {
+    Command::new("kill").args([signal, process]).stderr(Stdio::null()).status().expect("there is a kill").success()
 }
 
 fn status(scenario: &Scenario) -> String {
@@ -69,14 +78,68 @@ fn an_interrupt_ends_the_wait_for_a_hook_and_the_next_apply_works() {
     let cfrt = env!("CARGO_BIN_EXE_cfrt");
     let apply = command(&scenario, cfrt, &["apply", "desired.toml", "--yes"]).spawn().expect("the binary was built");
     until("the hook is waited for", || scenario.find("job/never"));
-    let sent = Command::new("kill").args(["-INT", &apply.id().to_string()]).status().expect("there is a kill");
-    assert!(sent.success());
+    assert!(kill("-INT", &apply.id().to_string()));
     let ended = text(&apply.wait_with_output().expect("it ends"));
-    assert!(ended.ends_with("[exit 130]\n"), "{ended}");
+    assert!(
+        ended.contains(" It was stopped before its end. Exit 130.\n") && ended.ends_with("[exit 130]\n"),
+        "{ended}"
+    );
+    let Scenario { namespace, release, .. } = &scenario;
+    for line in [
+        format!("chart: running hook Job {namespace}/never (pre-install)\n"),
+        format!("chart: started hook Job {namespace}/never (pre-install), not awaited\n"),
+        format!("chart: closed Release {namespace}/{release} as failed\n"),
+        format!("Release {namespace}/{release} is recorded as failed (revision 1)."),
+    ] {
+        assert!(ended.contains(&line), "{line} is not in {ended}");
+    }
     assert_eq!(status(&scenario), "1 \"failed\": \"Install stopped before it was complete\"");
     assert!(scenario.find("configmap/object").is_none(), "what comes after the hook has not begun");
     scenario.values("never: false");
     let _applied = scenario.apply_unjudged().1.exits(0);
     assert!(scenario.find("configmap/object").is_some());
     assert_eq!(status(&scenario), "2 \"deployed\": \"Upgrade complete\"");
+}
+
+/// Runs a command with a helm that never answers, and asks it to stop by a signal once helm is at work.
+fn stopped(scenario: &Scenario, arguments: &[&str], signal: &str) {
+    let (noted, temporary) = (scenario.folder().join("noted"), scenario.folder().join("temporary"));
+    fs::create_dir_all(&temporary).expect("the folder can be written");
+    scenario.write("noted", "");
+    let mut cfrt = command(scenario, env!("CARGO_BIN_EXE_cfrt"), arguments);
+    cfrt.env("CFRT_HELM", HANGING).env("HANGING", &noted).env("TMPDIR", &temporary);
+    let cfrt = cfrt.spawn().expect("the binary was built");
+    let helm = until("helm is at work", || {
+        fs::read_to_string(&noted).ok().filter(|noted| noted.ends_with('\n')).map(|noted| noted.trim().to_owned())
+    });
+    assert!(kill("-0", &helm), "helm is there");
+    assert!(kill(signal, &cfrt.id().to_string()));
+    let ended = text(&cfrt.wait_with_output().expect("it ends"));
+    assert_eq!(ended, "interrupted: nothing was written\n[exit 130]\n", "{arguments:?} {signal}");
+    until("helm is gone", || (!kill("-0", &helm)).then_some(()));
+    assert_eq!(left(&temporary), Vec::<String>::new());
+    let left = left(&scenario.folder().join("cache"));
+    assert!(left.iter().all(|name| !name.contains("tmp")), "{left:?}");
+}
+
+/// The names of all that is in a folder.
+fn left(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("it can be listed").map(|entry| entry.expect("it can be listed"));
+    let below = |entry: fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let below = if entry.path().is_dir() { left(&entry.path()) } else { Vec::new() };
+        std::iter::once(name).chain(below).collect::<Vec<_>>()
+    };
+    entries.flat_map(below).collect()
+}
+
+#[test]
+#[ignore = "needs a control plane and helm"]
+fn who_is_stopped_while_helm_renders_ends_helm_and_leaves_nothing_behind() {
+    let scenario = Scenario::small("preparing");
+    for signal in ["-INT", "-TERM"] {
+        stopped(&scenario, &["plan", "desired.toml"], signal);
+        stopped(&scenario, &["apply", "desired.toml", "--yes"], signal);
+    }
+    assert!(scenario.find(&format!("namespace/{}", scenario.namespace)).is_none());
 }

@@ -167,3 +167,23 @@ fn a_token_from_another_namespace_leaves_no_trace() {
     silent(&scenario, &[TOKEN], &runs);
     assert_eq!(scenario.get(&format!("secret/{name}"))["data"]["key"], base64(TOKEN.as_bytes()));
 }
+
+#[test]
+#[ignore = "needs a control plane and helm"]
+fn a_chart_that_fails_with_a_token_in_its_words_leaves_no_trace_of_it() {
+    let scenario = Scenario::small("fails");
+    fs::create_dir_all(scenario.folder().join("chart/templates")).expect("the folder can be written");
+    scenario.write("chart/Chart.yaml", "apiVersion: v2\nname: fails\nversion: 0.1.0\n");
+    scenario.write("chart/templates/fail.yaml", "{{ fail (printf \"no %s here\" .Values.text) }}\n");
+    let small = serde_json::Value::from(scenario.chart().to_string_lossy()).to_string();
+    scenario.write("desired.toml", &scenario.desired().replace(&small, "\"chart\""));
+    with_token(&scenario, "{ env = \"SCENARIO_TOKEN\" }");
+    scenario.values(&format!("text: {}", serde_json::Value::from(TOKEN)));
+    for arguments in [&["plan", "desired.toml"][..], &["apply", "desired.toml", "--yes", "--output", "json"]] {
+        let ran = scenario.program(arguments).variable("SCENARIO_TOKEN", TOKEN).run().exits(1);
+        assert!(ran.stderr.contains("no (secret) here"), "{ran}");
+        for trace in traces(TOKEN) {
+            assert!(!ran.stdout.contains(&trace) && !ran.stderr.contains(&trace), "{trace}\n{ran}");
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use cfrt_engine::driver::Fault;
+use cfrt_engine::event::Because;
 use cfrt_engine::execute::execute;
 use cfrt_engine::resource::Want;
 use tokio::sync::{Barrier, mpsc, watch};
@@ -11,6 +12,7 @@ use tokio::sync::{Barrier, mpsc, watch};
 use crate::common::driver::At;
 use crate::common::scene::Scene;
 use crate::common::text::id;
+use crate::common::world::MapWorld;
 
 #[tokio::test(start_paused = true)]
 async fn what_does_not_depend_on_each_other_is_written_at_the_same_time() {
@@ -186,6 +188,31 @@ async fn a_report_counts_what_was_done_kept_failed_and_skipped() {
     assert_eq!((report.done, report.unchanged, report.stopped, report.complete()), (2, 1, false, false));
     assert_eq!(report.failed.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>(), [id("a")]);
     assert_eq!(report.skipped.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>(), [id("b"), id("c")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_closed_as_failed_is_neither_failed_nor_skipped() {
+    let mut scene = Scene::of("release[x | y]");
+    scene.fail("x", At::Settle);
+    let report = scene.apply().await.report;
+    assert_eq!((report.done, report.failed.len(), report.skipped.len()), (0, 1, 1));
+    assert_eq!(report.closed_as_failed, [(id("release"), Because::Needs(id("x")))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_is_neither_told_nor_recorded_wherever_it_turns_up() {
+    let mut scene = Scene::of("release[a]; inner[b c]");
+    scene.fail("a", At::Apply);
+    scene.fail("b", At::Settle);
+    scene.fail("inner", At::Close);
+    for (name, secret) in [("a", "out of order"), ("b", "it crashes"), ("c", "0 of 1"), ("inner", "closing")] {
+        scene.behave("c", |how| how.settles_after = 1);
+        scene.world = MapWorld::new();
+        scene.world.state().secret = secret;
+        let ran = scene.apply().await;
+        let heard = ran.events.join("\n") + &scene.world.lines(&["close", "end"]).join("\n");
+        assert!(heard.contains("(secret)") && !heard.contains(secret), "{name}: {heard}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

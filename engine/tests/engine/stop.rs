@@ -59,9 +59,9 @@ async fn brackets_that_are_open_are_closed_and_told() {
         ran.endings(),
         [
             "skipped after as stopped",
-            "skipped lease as stopped",
-            "skipped release as stopped",
-            "done x",
+            "closed lease as stopped",
+            "closed release as stopped",
+            "left x",
             "skipped y as stopped"
         ]
     );
@@ -94,7 +94,8 @@ async fn nobody_is_waited_for_any_longer_but_each_step_is_ended() {
         scene.world.until("apply a").await;
         sleep(Duration::from_secs(5)).await;
     };
-    scene.apply_until(happened).await;
+    let ran = scene.apply_until(happened).await;
+    assert_eq!(ran.endings(), ["left a", "skipped b as stopped"]);
     assert_eq!(scene.world.lines(&["apply", "end"]), ["apply a", "end a stopped"]);
     assert_eq!(scene.world.second_of("end a stopped"), 5);
 }
@@ -112,8 +113,10 @@ async fn the_end_of_a_step_is_not_cut_off() {
 async fn what_was_written_when_the_stop_came_is_ended_too() {
     let mut scene = Scene::of("a");
     scene.behave("a", |how| (how.takes, how.settles_after) = (3, 50));
-    scene.apply_until(scene.world.until("apply a")).await;
+    let ran = scene.apply_until(scene.world.until("apply a")).await;
     assert_eq!(scene.world.second_of("end a stopped"), 3);
+    let report = ran.report;
+    assert_eq!((report.done, report.not_awaited, report.stopped, report.complete()), (0, 1, true, false));
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use cfrt_engine::desired::DesiredState;
 use cfrt_engine::facts::Facts;
+use cfrt_engine::keys::{Key, REQUIRED};
 use cfrt_engine::resource::{Address, Bracket, Document, Need, Part, Resource, ResourceId, Trigger, Want};
 use cfrt_engine::source::{Mistake, Mistakes, Span, both};
 use cfrt_engine::task::{Answers, Expansion, Kind, Question, Task, TaskId};
@@ -24,6 +25,50 @@ mod written;
 
 /// The kind itself.
 pub struct Chart;
+
+/// The keys of `[chart]`.
+const KEYS: [Key; 5] = [
+    Key {
+        table: "chart",
+        name: "source",
+        sort: "string",
+        default: REQUIRED,
+        meaning: "oci://…, https://… (a repository), or a path",
+        example: "\"oci://quay.io/codefresh/gitops-runtime\"",
+    },
+    Key {
+        table: "chart",
+        name: "name",
+        sort: "string",
+        default: "none",
+        meaning: "the chart's name in a repository",
+        example: "\"gitops-runtime\"",
+    },
+    Key {
+        table: "chart",
+        name: "version",
+        sort: "string",
+        default: REQUIRED,
+        meaning: "the exact version, also of a path",
+        example: "\"0.14.0\"",
+    },
+    Key {
+        table: "chart",
+        name: "values",
+        sort: "array",
+        default: "none",
+        meaning: "values files; later ones win",
+        example: "[]",
+    },
+    Key {
+        table: "chart",
+        name: "set",
+        sort: "table",
+        default: "none",
+        meaning: "values, as TOML; they win over all files",
+        example: "{ app-proxy.replicaCount = 2 }",
+    },
+];
 
 /// The table `[chart]`.
 #[derive(Debug, Deserialize)]
@@ -58,6 +103,10 @@ impl Kind for Chart {
 
     fn tables(&self) -> &'static [&'static str] {
         &["chart"]
+    }
+
+    fn keys(&self) -> &'static [Key] {
+        &KEYS
     }
 
     fn after(&self) -> &'static [&'static str] {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cfrt_engine::compile::{Entry, Tasks};
 use cfrt_engine::desired::DesiredState;
 use cfrt_engine::facts::Facts;
+use cfrt_engine::keys::{Key, REQUIRED};
 use cfrt_engine::resource::{Address, Document, Part, Resource, ResourceId, Trigger, Want};
 use cfrt_engine::source::Mistakes;
 use cfrt_engine::task::{Answers, Expansion, Kind, Question, Task, TaskId};
@@ -20,6 +21,26 @@ use crate::undo::{Undo, UndoQuestion};
 
 /// The kind itself.
 pub struct CrdAdoption;
+
+/// The keys of `[crds]`.
+const KEYS: [Key; 2] = [
+    Key {
+        table: "crds",
+        name: "adopt",
+        sort: "string",
+        default: REQUIRED,
+        meaning: "which CRDs to take over: all, rollouts, none",
+        example: "\"all\"",
+    },
+    Key {
+        table: "crds",
+        name: "take_from",
+        sort: "array",
+        default: "none",
+        meaning: "releases to take them from: NAMESPACE/NAME",
+        example: "[\"argo/argo-cd\"]",
+    },
+];
 
 /// The table `[crds]`.
 #[derive(Debug, Deserialize)]
@@ -61,6 +82,10 @@ impl Kind for CrdAdoption {
 
     fn tables(&self) -> &'static [&'static str] {
         &["crds"]
+    }
+
+    fn keys(&self) -> &'static [Key] {
+        &KEYS
     }
 
     /// What was there before is written down in the runtime's namespace.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use cfrt_engine::desired::DesiredState;
 use cfrt_engine::facts::Facts;
+use cfrt_engine::keys::Key;
 use cfrt_engine::resource::{Address, Document, Hole, Resource, ResourceId, Trigger, Want};
 use cfrt_engine::source::Mistakes;
 use cfrt_engine::task::{Answers, Expansion, Kind, Question, Task, TaskId};
@@ -16,6 +17,66 @@ use crate::secrets::{Found, SecretQuestion, Source};
 
 /// The kind itself.
 pub struct SecretCopy;
+
+/// The keys of `[platform]`.
+const KEYS: [Key; 7] = [
+    Key {
+        table: "platform",
+        name: "url",
+        sort: "string",
+        default: "chart's own",
+        meaning: "the platform's address",
+        example: "\"https://g.codefresh.io\"",
+    },
+    Key {
+        table: "platform",
+        name: "account",
+        sort: "string",
+        default: "none",
+        meaning: "the account's id",
+        example: "\"628a80b693a15c0f9c13ab75\"",
+    },
+    Key {
+        table: "platform",
+        name: "token",
+        sort: "table",
+        default: "none",
+        meaning: "where the API token is; never the token itself",
+        example: "{ env = \"CF_API_KEY\" }",
+    },
+    Key {
+        table: "platform.token",
+        name: "env",
+        sort: "string",
+        default: "none",
+        meaning: "an environment variable that has it",
+        example: "\"CF_API_KEY\"",
+    },
+    Key {
+        table: "platform.token",
+        name: "file",
+        sort: "string",
+        default: "none",
+        meaning: "a file that has it",
+        example: "\"token\"",
+    },
+    Key {
+        table: "platform.token",
+        name: "secret",
+        sort: "string",
+        default: "none",
+        meaning: "a Secret that has it: NAME or NAMESPACE/NAME",
+        example: "\"platform/codefresh-api-token\"",
+    },
+    Key {
+        table: "platform.token",
+        name: "key",
+        sort: "string",
+        default: "token",
+        meaning: "the key in the Secret",
+        example: "\"token\"",
+    },
+];
 
 struct Copy {
     namespace: String,
@@ -36,6 +97,10 @@ impl Kind for SecretCopy {
 
     fn tables(&self) -> &'static [&'static str] {
         &["platform"]
+    }
+
+    fn keys(&self) -> &'static [Key] {
+        &KEYS
     }
 
     fn after(&self) -> &'static [&'static str] {

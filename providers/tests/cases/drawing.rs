@@ -132,6 +132,8 @@ fn event(event: &Event) -> String {
             Outcome::Done => format!("done {resource}"),
             Outcome::Unchanged => format!("unchanged {resource}"),
             Outcome::Failed(Failure { causes, hint, .. }) => format!("failed {resource}: {}", failure(causes, hint)),
+            Outcome::NotAwaited => format!("not awaited {resource}"),
+            Outcome::ClosedAsFailed(because) => format!("closed as failed {resource}: {}", why(because)),
             Outcome::Skipped(because) => format!("skipped {resource}: {}", why(because)),
         },
     }
@@ -146,10 +148,13 @@ fn why(because: &Because) -> String {
 
 /// What came of it, and what a second run would do.
 pub(crate) fn report(report: &Report, again: Option<&Plan>) -> String {
-    let Report { done, unchanged, failed, skipped, stopped: _ } = report;
+    let Report { done, unchanged, not_awaited: _, failed, closed_as_failed, skipped, stopped: _ } = report;
     let mut text = format!("{done} done, {unchanged} unchanged, {} failed, {} skipped\n", failed.len(), skipped.len());
     for (resource, Failure { causes, fault, hint }) in failed {
         writeln!(text, "failed {resource} ({fault:?}): {}", failure(causes, hint)).expect("a text grows");
+    }
+    for (resource, because) in closed_as_failed {
+        writeln!(text, "closed as failed {resource}: {}", why(because)).expect("a text grows");
     }
     for (resource, because) in skipped {
         writeln!(text, "skipped {resource}: {}", why(because)).expect("a text grows");

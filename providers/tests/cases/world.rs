@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
-use cfrt_engine::driver::{DriverError, Fault, Stamp};
+use cfrt_engine::driver::{Discreet, DriverError, Fault, Stamp};
 use cfrt_engine::resource::{Address, Resource};
 use cfrt_providers::helm::manifest::Manifest;
 use cfrt_providers::helm::record::{RecordedHook, Revision, Status};
@@ -68,6 +68,8 @@ pub(crate) struct MapWorld {
     becomes: BTreeMap<String, Value>,
     state: Mutex<State>,
 }
+
+impl Discreet for MapWorld {}
 
 #[derive(Default)]
 pub(crate) struct State {

@@ -59,6 +59,11 @@ pub(crate) fn event(event: &Event) -> String {
             Outcome::Done => format!("done {}", text::name(resource)),
             Outcome::Unchanged => format!("kept {}", text::name(resource)),
             Outcome::Failed(failure) => format!("failed {}: {}", text::name(resource), failure.causes.join(": ")),
+            Outcome::NotAwaited => format!("left {}", text::name(resource)),
+            Outcome::ClosedAsFailed(Because::Needs(id)) => {
+                format!("closed {} for {}", text::name(resource), text::name(id))
+            }
+            Outcome::ClosedAsFailed(Because::Stopped) => format!("closed {} as stopped", text::name(resource)),
             Outcome::Skipped(Because::Needs(id)) => format!("skipped {} for {}", text::name(resource), text::name(id)),
             Outcome::Skipped(Because::Stopped) => format!("skipped {} as stopped", text::name(resource)),
         },

@@ -40,7 +40,7 @@ pub(crate) struct Ran {
 impl Ran {
     /// How each resource ended, in alphabetical order.
     pub(crate) fn endings(&self) -> Vec<&str> {
-        let ends = ["done", "kept", "failed", "skipped"];
+        let ends = ["done", "kept", "left", "failed", "closed", "skipped"];
         let ended = |event: &&String| ends.contains(&event.split(' ').next().unwrap_or_default());
         let mut endings: Vec<&str> = self.events.iter().filter(ended).map(String::as_str).collect();
         endings.sort_by_key(|ending| ending.split([' ', ':']).nth(1));

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
+use cfrt_engine::driver::Discreet;
+use cfrt_engine::resource::Resource;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -24,6 +26,8 @@ pub(crate) struct State {
     pub(crate) most_writing: usize,
     /// What was written although it should have waited.
     pub(crate) broken: Vec<String>,
+    /// What must not be told; nothing where it is empty.
+    pub(crate) secret: &'static str,
     revision: u64,
 }
 
@@ -42,6 +46,13 @@ pub(crate) struct Write<'a> {
     name: String,
     counted: bool,
     ended: bool,
+}
+
+impl Discreet for MapWorld {
+    fn redacted(&self, _: &Resource, text: &str) -> String {
+        let secret = self.state().secret;
+        if secret.is_empty() { text.to_owned() } else { text.replace(secret, "(secret)") }
+    }
 }
 
 impl MapWorld {

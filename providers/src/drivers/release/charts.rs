@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cfrt_engine::driver::DriverError;
+use cfrt_engine::driver::{DriverError, Fault};
 use tokio::sync::OnceCell;
 
 use crate::helm::binary::{FindError, Helm, Search};
@@ -53,8 +53,8 @@ impl Charts {
     pub async fn chart(&self, source: &ChartSource, version: &str) -> Result<Chart, DriverError> {
         let chart = resolve(self.helm().await?, source, Some(version), &self.folder).await;
         chart.map_err(|error| {
-            let hint = advice(source, &error);
-            DriverError::new(format!("getting chart {source}"), error).hint(hint)
+            let (hint, fault) = (advice(source, &error), fault(source, &error));
+            DriverError::new(format!("getting chart {source}"), error).fault(fault).hint(hint)
         })
     }
 
@@ -100,6 +100,17 @@ impl Charts {
             Ok(())
         };
         self.revealed.get_or_try_init(render).await.copied()
+    }
+}
+
+/// A path with no chart behind it is a mistake in the file that names it; what can't be fetched may be there tomorrow.
+fn fault(source: &ChartSource, error: &ChartError) -> Fault {
+    match (source, error) {
+        (ChartSource::Local(_), ChartError::NoChart { .. }) => Fault::Input,
+        (ChartSource::Local(_), ChartError::Unreadable { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            Fault::Input
+        }
+        (ChartSource::Local(_) | ChartSource::Registry(_) | ChartSource::Repository { .. }, _) => Fault::World,
     }
 }
 

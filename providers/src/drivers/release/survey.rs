@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cfrt_engine::driver::DriverError;
+use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::resource::{Address, Document};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -183,7 +183,7 @@ pub fn merged(question: &ChartQuestion) -> Result<Value, DriverError> {
             | ValuesError::NotAMap { .. }
             | ValuesError::LargeNumber { .. } => "",
         };
-        DriverError::new("reading the chart's values", error).hint(hint)
+        DriverError::new("reading the chart's values", error).fault(Fault::Input).hint(hint)
     })
 }
 

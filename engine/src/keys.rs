@@ -1,0 +1,88 @@
+//! The keys of the desired-state file, as people look them up; each owner of a table lists its own.
+
+use crate::task::Kind;
+
+/// What stands as the default of a key that must be given wherever its table is.
+pub const REQUIRED: &str = "required";
+
+/// A key of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// The table that it stands in, dotted: `platform.token`; empty above the first table.
+    pub table: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// What sort of value it takes, as TOML calls it.
+    pub sort: &'static str,
+    /// What holds where it isn't given; [`REQUIRED`] where it must be.
+    pub default: &'static str,
+    /// What it means, in one line.
+    pub meaning: &'static str,
+    /// A value that it takes, as it is written.
+    pub example: &'static str,
+}
+
+/// The keys that belong to no single kind of task.
+pub const SHARED: [Key; 7] = [
+    Key {
+        table: "",
+        name: "schema",
+        sort: "integer",
+        default: REQUIRED,
+        meaning: "the format of the file",
+        example: "1",
+    },
+    Key {
+        table: "",
+        name: "extends",
+        sort: "array",
+        default: "none",
+        meaning: "files to start from; what stands here wins",
+        example: "[]",
+    },
+    Key {
+        table: "cluster",
+        name: "context",
+        sort: "string",
+        default: "current",
+        meaning: "the kubeconfig context",
+        example: "\"prod-us-east\"",
+    },
+    Key {
+        table: "cluster",
+        name: "uid",
+        sort: "string",
+        default: "any",
+        meaning: "UID of kube-system; another cluster is refused",
+        example: "\"1f0c5d2a-77aa-4a3c-9d3e-0123456789ab\"",
+    },
+    Key {
+        table: "runtime",
+        name: "name",
+        sort: "string",
+        default: REQUIRED,
+        meaning: "the runtime, unique in the account",
+        example: "\"codefresh\"",
+    },
+    Key {
+        table: "runtime",
+        name: "namespace",
+        sort: "string",
+        default: REQUIRED,
+        meaning: "the namespace that it lives in",
+        example: "\"codefresh\"",
+    },
+    Key {
+        table: "runtime",
+        name: "release",
+        sort: "string",
+        default: REQUIRED,
+        meaning: "its Helm release",
+        example: "\"cf-gitops-runtime\"",
+    },
+];
+
+/// All keys that these kinds and the shared tables have, table by table.
+pub fn keys<'a>(kinds: &'a [&'a dyn Kind]) -> impl Iterator<Item = Key> + 'a {
+    SHARED.into_iter().chain(kinds.iter().flat_map(|kind| kind.keys().iter().copied()))
+}
