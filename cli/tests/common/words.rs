@@ -1,5 +1,7 @@
 //! What helm says of a release, without what is another on each run.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::scenario::Scenario;
@@ -60,7 +62,8 @@ fn fullest(scenario: &Scenario, helm: Helm, arguments: &[&str]) -> Value {
 #[track_caller]
 pub(crate) fn same(ours: &[(String, String)], own: &[(String, String)], who: &str) {
     let only = |these: &str, those: &str| {
-        these.lines().filter(|line| !those.lines().any(|other| other == *line)).map(str::to_owned).collect::<Vec<_>>()
+        let those: HashSet<&str> = those.lines().collect();
+        these.lines().filter(|line| !those.contains(line)).map(str::to_owned).collect::<Vec<_>>()
     };
     for ((command, own), (_, ours)) in own.iter().zip(ours) {
         let (missing, additional) = (only(own, ours), only(ours, own));
