@@ -38,6 +38,14 @@ pub(crate) enum Command {
     /// Show which tasks there are and what comes after what; reads only
     #[command(after_help = "Example:\n  cfrt graph plans/prod.toml --output mermaid")]
     Graph(GraphArguments),
+    /// Explain a key of the file, and say where a file sets it
+    #[command(after_help = "Example:\n  cfrt explain chart.version plans/prod.toml")]
+    Explain {
+        /// The key with its table, or a table
+        key: String,
+        /// The desired state, a TOML file
+        file: Option<PathBuf>,
+    },
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  cfrt completions zsh > _cfrt")]
     Completions {
@@ -152,6 +160,8 @@ pub(crate) enum Topic {
     Unadopt,
     /// The command `graph`
     Graph,
+    /// The command `explain`
+    Explain,
     /// The command `completions`
     Completions,
     /// The command `schema`

@@ -140,7 +140,10 @@ impl Exit {
     /// How a run ends that could not go on.
     pub(crate) fn of_trouble(trouble: &Trouble) -> Self {
         match trouble {
-            Trouble::Mistaken { .. } | Trouble::Unreadable { .. } | Trouble::Unconfirmed => Self::Usage,
+            Trouble::Mistaken { .. }
+            | Trouble::Unreadable { .. }
+            | Trouble::UnknownKey { .. }
+            | Trouble::Unconfirmed => Self::Usage,
             Trouble::World(error) => Self::of_fault(error.fault),
             Trouble::Interrupted => Self::Interrupted,
             Trouble::Graph(_) | Trouble::Runtime(_) | Trouble::Screen(_) => Self::Failed,

@@ -26,6 +26,14 @@ pub(crate) enum Trouble {
         /// Why.
         source: io::Error,
     },
+    /// The user asked about a key that the file doesn't have.
+    #[error("there is no key `{name}`")]
+    UnknownKey {
+        /// What was asked about.
+        name: String,
+        /// The key that was probably meant.
+        near: Option<String>,
+    },
     /// The resources don't make a graph.
     #[error("putting the resources in order")]
     Graph(#[source] GraphError),

@@ -36,7 +36,7 @@ fn without_arguments_it_says_what_there_is() {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    for command in ["plan", "apply", "unadopt", "graph", "completions", "schema"] {
+    for command in ["plan", "apply", "unadopt", "graph", "explain", "completions", "schema"] {
         let text = cfrt(Path::new("."), &["help", command]);
         assert!(text.contains(&format!("Usage: cfrt {command}")) && text.contains("Example:\n  cfrt "), "{text}");
         assert!(text.ends_with("[0]"), "{text}");
@@ -67,7 +67,7 @@ fn a_wrong_command_line_is_usage() {
         let text = cfrt(Path::new("."), arguments);
         assert!(text.starts_with("error: ") && text.ends_with("[64]"), "{arguments:?}: {text}");
     }
-    assert!(cfrt(Path::new("."), &["plna"]).contains("a similar subcommand exists: 'plan'"));
+    assert!(cfrt(Path::new("."), &["plna"]).contains("'plan'"));
 }
 
 #[test]
@@ -199,4 +199,29 @@ fn every_shell_gets_its_completions() {
         let text = cfrt(Path::new("."), &["completions", shell]);
         assert!(text.contains("detailed-exitcode") && text.ends_with("[0]"), "{shell}: {text}");
     }
+}
+
+#[test]
+fn a_key_is_explained_with_where_its_value_came_from() {
+    let base = "schema = 1\n[cluster]\ncontext = \"a\"\n[chart]\nsource = \"c\"\nversion = \"1.0.0\"\n";
+    let prod = "schema = 1\nextends = [\"base.toml\"]\n[chart]\nversion = \"1.1.0\"\n[chart.set]\nproxy.replicas = 2\n";
+    let folder = folder(&[("base.toml", base), ("prod.toml", prod)]);
+    let explained = |key: &str| cfrt(folder.path(), &["explain", key, "prod.toml"]);
+    let version = explained("chart.version");
+    assert!(version.starts_with("chart.version   string, required\n"), "{version}");
+    assert!(version.ends_with("  set in prod.toml:4\n[0]"), "{version}");
+    assert!(explained("chart.source").ends_with("  set in base.toml:5\n[0]"));
+    assert!(explained("cluster.uid").ends_with(
+        "default: any\n  UID of kube-system; another cluster is refused\n  \
+        uid = \"1f0c5d2a-77aa-4a3c-9d3e-0123456789ab\"\n  not set in prod.toml\n[0]"
+    ));
+    assert!(explained("chart.set.proxy.replicas").ends_with("  set in prod.toml:6\n[0]"));
+    let table = explained("[cluster]");
+    assert!(table.contains("cluster.context   ") && table.contains("  set in base.toml:3\n\ncluster.uid"), "{table}");
+    let unknown = cfrt(folder.path(), &["explain", "chart.vesion"]);
+    assert_eq!(unknown, "error: there is no key `chart.vesion`\nhint: did you mean `chart.version`?\n[64]");
+    let short = cfrt(folder.path(), &["explain", "namespace"]);
+    assert!(short.contains("did you mean `runtime.namespace`?"), "{short}");
+    let none = cfrt(folder.path(), &["explain", "weather"]);
+    assert!(none.ends_with("hint: `cfrt help file` lists all keys\n[64]"), "{none}");
 }

@@ -22,6 +22,13 @@ pub struct Key {
     pub example: &'static str,
 }
 
+impl Key {
+    /// Its name with its table: `platform.token.env`.
+    pub fn full(&self) -> String {
+        if self.table.is_empty() { self.name.to_owned() } else { format!("{}.{}", self.table, self.name) }
+    }
+}
+
 /// The keys that belong to no single kind of task.
 pub const SHARED: [Key; 7] = [
     Key {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod completions;
+mod explain;
 mod graph;
 pub(crate) mod help;
 mod plan;
@@ -23,6 +24,7 @@ pub(crate) async fn run(command: Command) -> Result<Exit, Trouble> {
         Command::Apply(arguments) => apply::run(&arguments).await,
         Command::Unadopt(arguments) => unadopt::run(&arguments).await,
         Command::Graph(arguments) => graph::run(&arguments).await,
+        Command::Explain { key, file } => explain::run(&key, file.as_deref()),
         Command::Completions { shell } => completions::run(shell),
         Command::Schema { format } => schema::run(format),
         Command::Help { topic } => help::run(topic),

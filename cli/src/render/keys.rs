@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
-use cfrt_engine::keys::keys;
+use cfrt_engine::keys::{Key, REQUIRED, keys};
 use cfrt_providers::KINDS;
+
+use crate::render::clean::clean;
 
 /// Every table with its keys: name, sort, default and meaning of each in one line.
 pub(crate) fn page() -> String {
@@ -22,6 +24,31 @@ pub(crate) fn page() -> String {
     text + "\nPaths are seen from the file that names them. Files to start from: `plans`.\n"
 }
 
+/// Where a key is set.
+pub(crate) enum Setting {
+    /// In this line of this file.
+    At(String),
+    /// Not in this file, nor in one that it extends.
+    Nowhere(String),
+}
+
+/// Each key with its type, its default, its meaning and an example, and where it is set if a file was named.
+pub(crate) fn explained(keys: &[Key], setting: impl Fn(&Key) -> Option<Setting>) -> String {
+    let entries = keys.iter().map(|key| {
+        let need = match key.default {
+            REQUIRED => REQUIRED.to_owned(),
+            default => format!("default: {default}"),
+        };
+        let set = setting(key).map(|setting| match setting {
+            Setting::At(place) => format!("  set in {}\n", clean(&place)),
+            Setting::Nowhere(file) => format!("  not set in {}\n", clean(&file)),
+        });
+        let Key { sort, meaning, name, example, .. } = key;
+        format!("{}   {sort}, {need}\n  {meaning}\n  {name} = {example}\n{}", key.full(), set.unwrap_or_default())
+    });
+    entries.collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +58,6 @@ mod tests {
     use cfrt_engine::compile::compile;
     use cfrt_engine::desired::parse;
     use cfrt_engine::facts::TABLES;
-    use cfrt_engine::keys::{Key, REQUIRED};
     use cfrt_engine::source::{Mistakes, Sources};
 
     use super::*;
