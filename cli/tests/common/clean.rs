@@ -14,7 +14,7 @@ const GROUPS: [&str; 2] = ["argoproj.io", "bitnami.com"];
 const KINDS: &str = "clusterroles,clusterrolebindings,roles,rolebindings,priorityclasses,customresourcedefinitions";
 
 /// How often it is looked for what is left: a listing or a deletion may fail, and a definition takes a while to go.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 10;
 
 /// Takes away everything of a scenario. Nothing is checked: it also runs when the test has failed already.
 pub(crate) fn up(scenario: &Scenario) {
@@ -38,7 +38,7 @@ pub(crate) fn runtime(scenario: &Scenario) {
         if !doomed.is_empty() {
             let list = json!({"apiVersion": "v1", "kind": "List", "items": doomed});
             scenario.write("doomed.json", &list.to_string());
-            let doomed = ["delete", "--filename", "doomed.json", "--ignore-not-found", "--timeout=240s"];
+            let doomed = ["delete", "--filename", "doomed.json", "--ignore-not-found", "--timeout=30s"];
             let _gone = scenario.kubectl_anywhere(&doomed);
         } else if found["items"].is_array() {
             return;
