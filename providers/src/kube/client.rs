@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::Config;
 use kube::client::{Body, Client, ClientBuilder, ConfigExt as _};
 use serde::Deserialize;
@@ -25,6 +25,13 @@ const LARGEST_ANSWER: usize = 256 << 20;
 
 /// A longer value isn't repeated when the server refuses it.
 const LONGEST_VALUE: usize = 60;
+
+/// How often the connection is tried, idle or not: one that died without a word would swallow every request until each has
+/// waited its time out, and hold the watches for good.
+const PULSE: Duration = Duration::from_secs(15);
+
+/// How long the other side may take to answer such a trial. No server has to work for it.
+const PULSE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client of one API server.
 #[derive(Clone)]
@@ -218,7 +225,13 @@ fn direct(config: &Config, access: Access, sent: Arc<AtomicUsize>) -> Result<Cli
         None => builder,
     };
     let connector = builder.enable_all_versions().wrap_connector(http);
-    let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).http2_only(true).build(connector);
+    let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .timer(TokioTimer::new())
+        .http2_keep_alive_interval(PULSE)
+        .http2_keep_alive_timeout(PULSE_PATIENCE)
+        .http2_keep_alive_while_idle(true)
+        .build(connector);
     let service = ServiceBuilder::new()
         .layer(guard(access, sent))
         .layer(config.base_uri_layer())
@@ -413,7 +426,7 @@ mod tests {
         let writes = [
             Call::create(&kind, "a", &object),
             Call::replace(&kind, "a", "a", &object),
-            Call::apply(&kind, "a", "a", "helm", Apply::Gently, &object),
+            Call::apply(&kind, "a", "a", "helm", Apply::New, &object),
             Call::apply(&kind, "a", "a", "helm", Apply::Forced, &object),
             Call::patch(&kind, "a", "a", "helm", &serde_json::json!([])),
             Call::delete(&kind, "a", "a", None),
@@ -428,6 +441,17 @@ mod tests {
                 assert!(arrives(made, Access::ReadOnly, call).await, "{call:?}");
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_died_without_a_word_is_noticed_before_a_request_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+        let address = format!("http://{}", listener.local_addr().expect("it has an address"));
+        let kube = Kube::new(&Config::new(address.parse().expect("it is an address")), Access::ReadOnly);
+        let kube = kube.expect("it needs nothing");
+        let get = Call::get("/version");
+        let (dead, answer) = tokio::join!(listener.accept(), kube.send(&get));
+        assert!(dead.is_ok() && matches!(answer, Err(ApiError::Transport(_))), "{answer:?}");
     }
 
     #[test]
