@@ -1,7 +1,7 @@
 //! The connection to the API server: one HTTP/2 connection, a guard before every write, and answers as bytes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
@@ -37,7 +37,22 @@ const PULSE_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Kube {
     client: Client,
-    sent: Arc<AtomicUsize>,
+    gate: Arc<Gate>,
+}
+
+/// What every request passes.
+#[derive(Debug, Default)]
+struct Gate {
+    /// Whether requests may write.
+    open: AtomicBool,
+    /// How many requests were let through.
+    sent: AtomicUsize,
+}
+
+impl Gate {
+    fn of(access: Access) -> Arc<Self> {
+        Arc::new(Self { open: AtomicBool::new(access == Access::ReadWrite), sent: AtomicUsize::new(0) })
+    }
 }
 
 /// What the server answered.
@@ -72,6 +87,9 @@ pub enum ApiError {
     /// The answer is not what an API server says.
     #[error("the answer is not what was asked for: {0}")]
     Junk(String),
+    /// The server doesn't know what it was asked for, because it is too old.
+    #[error("the server is older than Kubernetes 1.27")]
+    Old,
     /// The request would have written, and this client may only read.
     #[error("refused here: {0} would write, and planning only reads")]
     ReadOnly(String),
@@ -82,7 +100,7 @@ impl ApiError {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),
-            Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::ReadOnly(_) => None,
+            Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::Old | Self::ReadOnly(_) => None,
         }
     }
 
@@ -130,8 +148,8 @@ impl Kube {
         if config.proxy_url.is_some() {
             return Self::plain(config, access);
         }
-        let sent = Arc::new(AtomicUsize::new(0));
-        Ok(Self { client: direct(config, access, Arc::clone(&sent))?, sent })
+        let gate = Gate::of(access);
+        Ok(Self { client: direct(config, Arc::clone(&gate))?, gate })
     }
 
     /// The same by kube's own stack: slower, and HTTP/1.1 only, but it knows proxies and servers without HTTP/2.
@@ -140,12 +158,12 @@ impl Kube {
     ///
     /// A configuration that no client can be made from.
     pub fn plain(config: &Config, access: Access) -> Result<Self, kube::Error> {
-        let sent = Arc::new(AtomicUsize::new(0));
+        let gate = Gate::of(access);
         // Our own retries are bounded and can be told apart; kube's would hide beneath them.
         let mut config = config.clone();
         config.default_retry = false;
-        let client = ClientBuilder::try_from(config)?.with_layer(&guard(access, Arc::clone(&sent))).build();
-        Ok(Self { client, sent })
+        let client = ClientBuilder::try_from(config)?.with_layer(&guard(Arc::clone(&gate))).build();
+        Ok(Self { client, gate })
     }
 
     /// The client below, for what the kube crate does itself.
@@ -155,7 +173,12 @@ impl Kube {
 
     /// How many requests were sent so far.
     pub fn sent(&self) -> usize {
-        self.sent.load(Ordering::Relaxed)
+        self.gate.sent.load(Ordering::Relaxed)
+    }
+
+    /// Lets requests through that write, from now on.
+    pub fn open(&self) {
+        self.gate.open.store(true, Ordering::Relaxed);
     }
 
     /// Sends a request. Sent again for half a minute where the server says that it did nothing and may soon.
@@ -203,7 +226,7 @@ impl std::fmt::Debug for Kube {
 
 /// One connection for everything. Without `set_nodelay` each new connection costs 40 ms, and kube's own connector
 /// speaks HTTP/1.1 only, so that twenty reads at once are twenty connections (measured; see ARCHITECTURE.md).
-fn direct(config: &Config, access: Access, sent: Arc<AtomicUsize>) -> Result<Client, kube::Error> {
+fn direct(config: &Config, gate: Arc<Gate>) -> Result<Client, kube::Error> {
     let login = config.auth_layer()?;
     let mut rest = config.clone();
     if login.is_some() {
@@ -233,7 +256,7 @@ fn direct(config: &Config, access: Access, sent: Arc<AtomicUsize>) -> Result<Cli
         .http2_keep_alive_while_idle(true)
         .build(connector);
     let service = ServiceBuilder::new()
-        .layer(guard(access, sent))
+        .layer(guard(gate))
         .layer(config.base_uri_layer())
         .option_layer(login)
         .layer(config.extra_headers_layer()?)
@@ -242,17 +265,16 @@ fn direct(config: &Config, access: Access, sent: Arc<AtomicUsize>) -> Result<Cli
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }
 
-/// The gate that every request passes: counts it, names us to the server, and lets through only what the access allows.
+/// The gate that every request passes: counts it, names us to the server, and lets through what writes only when it is open.
 fn guard(
-    access: Access,
-    sent: Arc<AtomicUsize>,
+    gate: Arc<Gate>,
 ) -> tower::filter::FilterLayer<impl Fn(Request<Body>) -> Result<Request<Body>, BoxError> + Clone + Send + Sync> {
     tower::filter::FilterLayer::new(move |mut request: Request<Body>| {
-        if access == Access::ReadOnly && !only_reads(&request) {
+        if !gate.open.load(Ordering::Relaxed) && !only_reads(&request) {
             let title = format!("{} {}", request.method(), request.uri().path());
             return Err(BoxError::from(WouldWrite(title)));
         }
-        sent.fetch_add(1, Ordering::Relaxed);
+        gate.sent.fetch_add(1, Ordering::Relaxed);
         let agent = HeaderValue::from_static(concat!("cfrt/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert(header::USER_AGENT, agent);
         Ok(request)
@@ -363,105 +385,9 @@ impl Kube {
             *response.status_mut() = status;
             async move { Ok::<_, BoxError>(response) }
         });
-        Self { client: Client::new(service, "default"), sent: Arc::default() }
+        Self { client: Client::new(service, "default"), gate: Arc::default() }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::kube::call::Apply;
-    use crate::kube::gvk::{Gvk, Resolved};
-
-    use super::*;
-
-    fn passes(method: Method, uri: &str) -> bool {
-        only_reads(&Request::builder().method(method).uri(uri).body(Body::empty()).expect("it is a request"))
-    }
-
-    #[test]
-    fn reads_dry_runs_and_reviews_pass_the_gate() {
-        assert!(passes(Method::GET, "/api/v1/pods?watch=true"));
-        assert!(passes(Method::PATCH, "/api/v1/namespaces/a/configmaps/b?force=true&dryRun=All"));
-        assert!(passes(Method::POST, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"));
-    }
-
-    #[test]
-    fn what_the_server_refuses_is_told_without_repeating_a_whole_pod() {
-        let pod = format!("{{\"env\":[{{\"name\":\"TOKEN: a\",\"value\":\"{}\"}}]}}", "secret".repeat(20));
-        let causes = serde_json::json!([
-            {"field": "spec.template", "message": format!("Invalid value: {pod}: field is immutable")},
-            {"field": "metadata.name", "message": "Invalid value: \"A\": lower case"},
-        ]);
-        let status = serde_json::json!({
-            "reason": "Invalid", "message": format!("Job.batch \"a\" is invalid: {pod}"), "details": {"causes": causes},
-        });
-        let reply =
-            Reply { status: StatusCode::UNPROCESSABLE_ENTITY, server_time: None, body: status.to_string().into() };
-        assert_eq!(
-            refusal(&reply).to_string(),
-            "Job.batch \"a\" is invalid: spec.template: field is immutable, metadata.name: Invalid value: \"A\": lower case"
-        );
-    }
-
-    /// Where a request goes that is sent, and whether anything arrived.
-    async fn arrives(made: impl Fn(&Config, Access) -> Result<Kube, kube::Error>, access: Access, call: &Call) -> bool {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
-        let address = format!("http://{}", listener.local_addr().expect("it has an address"));
-        let config = Config::new(address.parse().expect("it is an address"));
-        let kube = made(&config, access).expect("it needs nothing");
-        tokio::select! {
-            biased;
-            connection = listener.accept() => connection.is_ok(),
-            answer = kube.send(call) => {
-                assert!(matches!(answer, Err(ApiError::ReadOnly(_))), "{answer:?}");
-                false
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_client_that_may_only_read_sends_nothing_that_writes() {
-        let kind = Resolved { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".to_owned(), namespaced: true };
-        let object = serde_json::json!({"metadata": {"name": "a"}});
-        let writes = [
-            Call::create(&kind, "a", &object),
-            Call::replace(&kind, "a", "a", &object),
-            Call::apply(&kind, "a", "a", "helm", Apply::New, &object),
-            Call::apply(&kind, "a", "a", "helm", Apply::Forced, &object),
-            Call::patch(&kind, "a", "a", "helm", &serde_json::json!([])),
-            Call::delete(&kind, "a", "a", None),
-        ];
-        for made in [Kube::new, Kube::plain] {
-            for call in &writes {
-                assert!(!arrives(made, Access::ReadOnly, call).await, "{call:?}");
-                assert!(arrives(made, Access::ReadWrite, call).await, "{call:?}");
-            }
-            let reads = [Call::get("/version"), Call::apply(&kind, "a", "a", "helm", Apply::DryRun, &object)];
-            for call in &reads {
-                assert!(arrives(made, Access::ReadOnly, call).await, "{call:?}");
-            }
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_that_died_without_a_word_is_noticed_before_a_request_is_given_up() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
-        let address = format!("http://{}", listener.local_addr().expect("it has an address"));
-        let kube = Kube::new(&Config::new(address.parse().expect("it is an address")), Access::ReadOnly);
-        let kube = kube.expect("it needs nothing");
-        let get = Call::get("/version");
-        let (dead, answer) = tokio::join!(listener.accept(), kube.send(&get));
-        assert!(dead.is_ok() && matches!(answer, Err(ApiError::Transport(_))), "{answer:?}");
-    }
-
-    #[test]
-    fn whatever_else_could_write_does_not() {
-        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-            assert!(!passes(method, "/api/v1/namespaces/a/configmaps/b"));
-        }
-        assert!(!passes(Method::PATCH, "/api/v1/namespaces/a/configmaps/b?x=dryRun=All"));
-        assert!(!passes(Method::PATCH, "/api/v1/namespaces/a/configmaps/b?dryRun=All&dryRun="));
-        assert!(!passes(Method::DELETE, "/api/v1/namespaces/a/configmaps/b?dryRun=All"));
-        assert!(!passes(Method::POST, "/api/v1/namespaces/a/selfsubjectaccessreviews"));
-    }
-}
+mod tests;
