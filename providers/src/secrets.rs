@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use cfrt_engine::driver::{DriverError, Fault};
+use cfrt_engine::driver::DriverError;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -179,9 +179,8 @@ async fn from_cluster(
     let secrets = Resolved { gvk: Gvk::new("v1", "Secret"), plural: "secrets".to_owned(), namespaced: true };
     let wanted = Key { namespace: namespace.to_owned(), name: name.to_owned() };
     let found = get(&world.kube, &secrets, &wanted).await.map_err(|error| {
-        let forbidden = error.code() == Some(403);
-        let error = failed(source, error);
-        if forbidden { error.fault(Fault::Forbidden) } else { error }
+        let fault = error.fault();
+        failed(source, error).fault(fault)
     })?;
     Ok(found.map(|(_, secret)| secret))
 }

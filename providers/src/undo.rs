@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cfrt_engine::driver::{DriverError, Fault};
+use cfrt_engine::driver::DriverError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -87,7 +87,5 @@ pub async fn read(world: &World, question: &UndoQuestion) -> Result<Undo, Driver
 }
 
 fn failed(verb: &str, namespace: &str, record: &str, error: ApiError) -> DriverError {
-    let forbidden = error.code() == Some(403);
-    let error = DriverError::new(format!("{verb} the undo record {namespace}/{record}"), error);
-    if forbidden { error.fault(Fault::Forbidden) } else { error }
+    error.during(format!("{verb} the undo record {namespace}/{record}"))
 }

@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
+use crate::kube::path::token;
 use crate::private;
 
 const SEAL: &str = "sealed:";
@@ -238,7 +239,7 @@ fn is_address(pointer: &str) -> bool {
 
 /// Names a member of what a pointer points at.
 pub(crate) fn member(pointer: &str, key: &str) -> Pointer {
-    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+    format!("{pointer}/{}", token(key))
 }
 
 /// Spells bytes as hexadecimal digits.

@@ -58,7 +58,10 @@ async fn ordinary_writes_are_migrated_and_lose_nothing() {
         let moved = difference(&migrated, &applied);
         let ours = moved.iter().filter(|field| !field.path.contains("deployment.kubernetes.io/revision"));
         assert_eq!(ours.collect::<Vec<_>>(), Vec::<&FieldChange>::new(), "{}", object.title());
-        assert_eq!(compare(&object.document, &applied, manager), Compared { fields: vec![], migrate: false });
+        assert_eq!(
+            compare(&object.document, &applied, manager),
+            Compared { fields: vec![], migrate: false, foreign: false }
+        );
     }
     cluster.clean(&[]).await;
 }

@@ -15,12 +15,16 @@ struct Adopted {
 
 impl Adopted {
     fn new(name: &str, labels: &Value, annotations: &Value) -> Self {
+        let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        Self::with_schema(name, labels, annotations, &schema)
+    }
+
+    fn with_schema(name: &str, labels: &Value, annotations: &Value, schema: &Value) -> Self {
         let scenario = Scenario::small(name);
         scenario
             .values("{deployment: {enabled: false}, crd: {enabled: true, group: NAMESPACE.example.com, objects: 1}}");
         let group = format!("{}.example.com", scenario.namespace);
         let definition = format!("widgets.{group}");
-        let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
         let object = json!({
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
@@ -104,6 +108,34 @@ fn a_definition_of_another_owner_is_taken_only_where_the_file_names_it() {
         scenario.cfrt(&["unadopt", "desired.toml", "--yes"]).exits(0);
         assert_eq!(adopted.said(), before);
     }
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn an_adopted_definition_that_equals_the_chart_s_is_applied_once_and_then_no_plan_asks_for_a_dry_run() {
+    let spec = json!({
+        "type": "object",
+        "x-kubernetes-preserve-unknown-fields": true,
+        "properties": {
+            "size": {"type": "integer", "minimum": 0},
+            "note": {"type": "string", "nullable": true},
+        },
+    });
+    let schema = json!({"type": "object", "properties": {"spec": spec}});
+    let adopted = Adopted::with_schema("equal", &json!({}), &json!({}), &schema);
+    let scenario = &adopted.scenario;
+    adopted.says("adopt = \"all\"");
+    let judged = judge::apply(scenario).done();
+    let step = judged.plan.step(&format!("CustomResourceDefinition {}", adopted.definition));
+    assert_eq!((step.action.as_str(), step.reason.as_str()), ("migrate", "its fields move to server-side apply"));
+
+    let mark = audit::mark();
+    scenario.detailed().exits(0);
+    let asked = audit::since(mark, scenario);
+    assert!(!asked.is_empty());
+    let dry_runs: Vec<String> =
+        asked.iter().filter(|event| event.uri().contains("dryRun=")).map(audit::Event::told).collect();
+    assert_eq!(dry_runs, [""; 0], "a plan with nothing to do asks for dry runs");
 }
 
 #[test]

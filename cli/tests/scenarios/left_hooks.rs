@@ -6,6 +6,7 @@ use crate::common::audit::{self, Event};
 use crate::common::judge;
 use crate::common::process::{end, until};
 use crate::common::scenario::Scenario;
+use crate::common::tools::Helm;
 
 fn values(greeting: &str, hooks: &str, more: &str) -> String {
     format!("{{deployment: {{enabled: false}}, data: {{greeting: {greeting}}}, hooks: [{hooks}]{more}}}")
@@ -103,6 +104,25 @@ fn what_turns_up_under_a_hook_s_name_while_we_work_is_left_alone() {
     assert!(ran.stderr.contains("it is not what was there when the plan was made"), "{ran}");
     assert_eq!(uid(&scenario, "job/second"), there);
     assert_eq!(scenario.revisions(), ["1 failed"]);
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_kept_hook_is_written_over_whoever_wrote_it_last() {
+    let scenario = Scenario::small("kept-of-helm");
+    let event = |more: &str| format!("{{name: kept, kind: ConfigMap, event: '{more}', policy: hook-failed}}");
+    scenario.values(&values("one", &event("pre-install,pre-upgrade"), ""));
+    scenario.helm_upgrade(Helm::Three, &[]).exits(0);
+    let there = uid(&scenario, "configmap/kept");
+    for (greeting, events) in [("two", "pre-upgrade,post-delete"), ("three", "pre-upgrade,post-rollback")] {
+        scenario.values(&values(greeting, &event(events), ""));
+        let judged = judge::apply(&scenario).done();
+        assert_eq!(reason(&judged.plan, "kept"), "hook, weight 0; is written over what an earlier run left");
+        let kept = scenario.get("configmap/kept");
+        assert_eq!((&kept["metadata"]["uid"], kept["data"]["event"].as_str()), (&there, Some(events)));
+        let edit = ["patch", "configmap", "kept", "--patch", r#"{"data":{"event":"edited"}}"#];
+        let _edited = scenario.kubectl(&edit).exits(0);
+    }
 }
 
 #[test]

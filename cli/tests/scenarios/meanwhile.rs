@@ -68,6 +68,29 @@ fn what_is_deleted_while_it_is_waited_for_fails_at_once() {
     scenario.detailed().exits(0);
 }
 
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn an_object_that_someone_made_after_the_plan_stays_as_it_is() {
+    let scenario = Scenario::small("made-meanwhile");
+    scenario.values("{deployment: {enabled: false}, hooks: [{name: first, event: pre-install, suspend: true}]}");
+    let name = scenario.release.as_str();
+    let mut made = Value::Null;
+    let meddle = |scenario: &Scenario| {
+        // None of its fields is the chart's, so that an apply would find no conflict.
+        scenario.kubectl(&["create", "configmap", name, "--from-literal=theirs=1"]).exits(0);
+        made = scenario.get(&format!("configmap/{name}"));
+        let resume = json!({"spec": {"suspend": false}}).to_string();
+        scenario.kubectl(&["patch", "job", "first", "--patch", &resume]).exits(0);
+    };
+    let (applied, told, code) = meddled(&scenario, "job/first", meddle);
+    assert_eq!(
+        causes(&applied, &format!("ConfigMap {name}/{name}")),
+        format!("creating ConfigMap {name}/{name}: it was made by someone else after the plan was made")
+    );
+    assert_eq!(code, 6, "{told}");
+    assert_eq!(scenario.get(&format!("configmap/{name}")), made);
+}
+
 /// A definition of widgets with these versions, each with whether it is served.
 fn definition(scenario: &Scenario, versions: &[(&str, bool)]) -> Value {
     let group = format!("{}.example.com", scenario.namespace);

@@ -8,7 +8,7 @@ use cfrt_engine::driver::{
     Applied, Depth, Driver, DriverError, Effect, Ending, Evidence, Fault, Observation, Settled, Wanted,
 };
 use cfrt_engine::plan::Step;
-use cfrt_engine::resource::{Address, Document, Resource};
+use cfrt_engine::resource::{Address, Resource};
 use cfrt_engine::task::{Answer, Question};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use jiff::Timestamp;
@@ -79,7 +79,10 @@ impl Driver<World> for Hook {
             let target = Target::new(world, resource, HELM)?;
             let left = make_room(world, step, &target).await?;
             if let Some(document) = resource.want.document() {
-                let made = target.create(&over(document, left)).await?;
+                let made = match left {
+                    Some(left) => target.write_over(document, &left).await?,
+                    None => target.create(document).await?,
+                };
                 world.hook_runs.made(&resource.id.address, uid(&made));
             }
             Ok(Applied { wrote: true, memo: json!({ "started": started.to_string() }) })
@@ -127,11 +130,7 @@ async fn make_room(world: &World, step: &Step, target: &Target<'_>) -> Result<Op
     let resource = &step.resource;
     let address = &resource.id.address;
     let doing = || format!("looking at what is left of {}", address.short());
-    let found = get(&world.kube, target.kind(), &key(resource)).await.map_err(|error| {
-        let forbidden = error.code() == Some(403);
-        let error = DriverError::new(doing(), error);
-        if forbidden { error.fault(Fault::Forbidden) } else { error }
-    })?;
+    let found = get(&world.kube, target.kind(), &key(resource)).await.map_err(|error| error.during(doing()))?;
     let Some((_, live)) = found else { return Ok(None) };
     let there = uid(&live);
     let planned = step.expects().is_some_and(|stamp| stamp.uid == there);
@@ -146,15 +145,6 @@ async fn make_room(world: &World, step: &Step, target: &Target<'_>) -> Result<Op
     target.delete(Some(there)).await?;
     gone(world, resource, target).await?;
     Ok(None)
-}
-
-/// The document as it is written over an object with a uid, and no other.
-fn over(document: &Document, left: Option<String>) -> Document {
-    let mut document = document.clone();
-    if let Some(uid) = left {
-        document.body["metadata"]["uid"] = json!(uid);
-    }
-    document
 }
 
 fn uid(object: &Value) -> &str {

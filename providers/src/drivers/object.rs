@@ -143,14 +143,18 @@ fn settles_at_once(resource: &Resource) -> bool {
 }
 
 fn removal(resource: &Resource, live: &Value) -> Change {
-    if let Some((release, namespace)) = owner(live)
-        && resource.settings["release"] != json!([release, namespace])
-    {
-        let reason = format!("no longer in the chart, and by now it belongs to release {namespace}/{release}");
-        return Change::of(Action::Keep).because(reason);
+    let keep = |reason: String| Change::of(Action::Keep).because(format!("no longer in the chart, {reason}"));
+    match owner(live) {
+        Some((release, namespace)) if resource.settings["release"] != json!([release, namespace]) => {
+            return keep(format!("and by now it belongs to release {namespace}/{release}"));
+        }
+        None if !is_known_to_helm(live) => {
+            return keep("and by now it is someone else's: no release made it".to_owned());
+        }
+        Some(_) | None => {}
     }
     if live.pointer("/metadata/annotations/helm.sh~1resource-policy").is_some_and(|policy| policy == "keep") {
-        return Change::of(Action::Keep).because("no longer in the chart, kept by its resource policy");
+        return keep("kept by its resource policy".to_owned());
     }
     let kind = live["kind"].as_str().unwrap_or_default();
     let claims =
@@ -174,8 +178,6 @@ fn obstacle(document: &Document, live: &Value, manager: &str) -> Option<Change> 
     if manager != HELM {
         return None;
     }
-    let managers = live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
-    let known_to_helm = managers.into_iter().any(|entry| entry["manager"] == HELM);
     match (owner(&document.body), owner(live)) {
         (None, _) => None,
         (Some(ours), Some(theirs)) if ours == theirs => None,
@@ -183,9 +185,14 @@ fn obstacle(document: &Document, live: &Value, manager: &str) -> Option<Change> 
             refuse(format!("it belongs to release {namespace}/{release}{}", how_to_take(live)))
         }
         // Someone took the annotations away; the fields still say whose it is.
-        (Some(_), None) if known_to_helm => None,
+        (Some(_), None) if is_known_to_helm(live) => None,
         (Some(_), None) => refuse(format!("it is there already, and no release made it{}", how_to_take(live))),
     }
+}
+
+fn is_known_to_helm(live: &Value) -> bool {
+    let managers = live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
+    managers.into_iter().any(|entry| entry["manager"] == HELM)
 }
 
 /// Definitions of others can be taken over; that is for the file to say.
@@ -215,7 +222,9 @@ fn compared(resource: &Resource, document: &Document, live: &Value, predicted: O
         None if compared.migrate => with_dropped(compared.fields, resource, document, live),
         None => compared.fields,
     };
-    match (compared.migrate, fields.is_empty()) {
+    // What is ours by its annotations alone, as after an adoption, would need a dry run in each plan until we applied it.
+    let is_adopted = compared.foreign && owner(live).is_some() && owner(live) == owner(&document.body);
+    match (compared.migrate || is_adopted, fields.is_empty()) {
         (true, true) => Change::of(Action::Migrate).because("its fields move to server-side apply"),
         (_, _) => Change::of_fields(fields),
     }

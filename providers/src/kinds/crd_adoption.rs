@@ -86,7 +86,9 @@ const ROLLOUTS: [&str; 5] = [
 fn check(desired: &DesiredState<'_>, adopt: Adopt) -> Result<(), Mistakes> {
     let place = |key| desired.place(&["crds", key]);
     if let (None, Some(at)) = (desired.value(&["chart"]), place("adopt")) {
-        return Err(Mistake::new(at, "there is nothing to adopt definitions for").label("the file has no [chart]").into());
+        return Err(Mistake::new(at, "there is nothing to adopt definitions for")
+            .label("the file has no [chart]")
+            .into());
     }
     if let (Adopt::None, Some(at)) = (adopt, place("take_from")) {
         let mistake = Mistake::new(at, "nothing is taken from these").label("`adopt` is \"none\"");

@@ -12,6 +12,7 @@ use cfrt_engine::task::{Answers, Expansion, Kind, Question, Task, TaskId};
 use serde_json::{Value, json};
 
 use crate::drivers::object::{OWN, Object};
+use crate::kube::path::token;
 use crate::platform::{TokenSecret, platform};
 use crate::secrets::{Found, SecretQuestion, Source};
 
@@ -135,7 +136,7 @@ impl Task for Copy {
             "type": "Opaque",
             "data": {&self.key: seal},
         });
-        let place = format!("/data/{}", self.key.replace('~', "~0").replace('/', "~1"));
+        let place = format!("/data/{}", token(&self.key));
         let secret = Resource {
             id: ResourceId::whole(Address::new("v1/Secret", &self.namespace, &self.name)),
             task: id.clone(),

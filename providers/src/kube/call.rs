@@ -21,13 +21,17 @@ pub struct Call {
 /// How an apply patch is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Apply {
-    /// Nothing there may be taken from another manager: a creation.
-    Gently,
+    /// Only where nothing is there yet: a creation.
+    New,
     /// Fields of other managers are taken over: an update of what the plan showed.
     Forced,
     /// As `Forced`, but nothing is stored.
     DryRun,
 }
+
+/// A revision that no object has: an apply that asks for it is refused wherever one is, and creates where none is.
+/// (A store's first write is its second revision. A creation by POST would leave its fields owned as by an ordinary write.)
+const NO_REVISION: &str = "1";
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,13 +63,18 @@ impl Call {
 
     /// A server-side apply of a whole document.
     pub fn apply(kind: &Resolved, namespace: &str, name: &str, manager: &str, how: Apply, document: &Value) -> Self {
+        let unless_there = (how == Apply::New).then(|| {
+            let mut document = document.clone();
+            document["metadata"]["resourceVersion"] = Value::from(NO_REVISION);
+            document
+        });
         let flags = match how {
-            Apply::Gently => "force=false",
+            Apply::New => "force=false",
             Apply::Forced => "force=true",
             Apply::DryRun => "force=true&dryRun=All",
         };
         let path = format!("{}?fieldManager={manager}&{flags}", kind.path(namespace, name));
-        Self::with_body(Method::PATCH, path, "application/apply-patch+yaml", document)
+        Self::with_body(Method::PATCH, path, "application/apply-patch+yaml", unless_there.as_ref().unwrap_or(document))
     }
 
     /// A JSON patch (RFC 6902).

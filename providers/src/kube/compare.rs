@@ -27,6 +27,8 @@ pub struct Compared {
     pub fields: Vec<FieldChange>,
     /// The manager has written the object in other ways than apply: see [`fields::migrate`].
     pub migrate: bool,
+    /// The manager has written the object in no way. Until it has applied it, whose its values are stays open.
+    pub foreign: bool,
 }
 
 /// Compares a document, as [`normalised`](super::normalise::normalised) and with its ownership metadata, with the live object.
@@ -44,7 +46,11 @@ pub fn compare(wanted: &Document, live: &Value, manager: &str) -> Compared {
         changes: Vec::new(),
     };
     comparison.value(&wanted.body, live, Owned::Fields(owned));
-    Compared { fields: comparison.changes, migrate: fields::needs_migration(live, manager) }
+    Compared {
+        fields: comparison.changes,
+        migrate: fields::needs_migration(live, manager),
+        foreign: !fields::has_written(live, manager),
+    }
 }
 
 /// What the manager owns at the place where the walk stands.

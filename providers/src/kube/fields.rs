@@ -124,6 +124,11 @@ pub(crate) fn writer<'a>(live: &'a Value, path: &str) -> Option<Writer<'a>> {
     Some(Writer { manager: newest["manager"].as_str()?, scaled: newest["subresource"] == "scale" })
 }
 
+/// Tells whether a manager owns anything of an object itself, however it wrote it.
+pub(crate) fn has_written(live: &Value, manager: &str) -> bool {
+    entries(live).any(|entry| is_of(entry, manager, "Apply") || is_of(entry, manager, "Update"))
+}
+
 /// Tells whether [`migrate`] has anything to do.
 pub fn needs_migration(live: &Value, manager: &str) -> bool {
     let all: Vec<_> = entries(live).collect();

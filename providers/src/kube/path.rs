@@ -65,12 +65,17 @@ impl<'a> Path<'a> {
         for step in &self.0 {
             pointer.push('/');
             match step {
-                Step::Key(key) => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+                Step::Key(key) => pointer.push_str(&token(key)),
                 Step::Item(index, _) => pointer.push_str(&index.to_string()),
             }
         }
         pointer
     }
+}
+
+/// Writes a key as a step of a JSON pointer.
+pub(crate) fn token(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 impl fmt::Display for Path<'_> {

@@ -55,19 +55,44 @@ impl<'a> Target<'a> {
         Ok(Self { world, resource, kind, key: key(resource), manager })
     }
 
-    /// Creates the object by server-side apply. What turned up there meanwhile isn't taken over.
+    /// Creates the object by server-side apply. What turned up there meanwhile stays as it is.
     ///
     /// # Errors
     ///
-    /// Whatever the server says against it.
+    /// Whatever the server says against it; that something is there.
     pub async fn create(&self, document: &Document) -> Result<Value, DriverError> {
         let body = self.filled(document, &Value::Null).await?;
-        let call = Call::apply(&self.kind, &self.key.namespace, &self.key.name, self.manager, Apply::Gently, &body);
-        let created = self.send(&call).await.map_err(|error| match error {
-            conflict if conflict.is_conflict() => self.stale("creating", conflict),
-            other => self.refused("creating", other),
-        })?;
-        Ok(created)
+        let call = Call::apply(&self.kind, &self.key.namespace, &self.key.name, self.manager, Apply::New, &body);
+        match self.send(&call).await {
+            // A quota that many use at once is a conflict, too.
+            Err(error) if error.is_conflict() && self.is_there().await? => {
+                let cause = "it was made by someone else after the plan was made";
+                Err(self.stale("creating", ApiError::Transport(cause.to_owned())))
+            }
+            created => created.map_err(|error| self.refused("creating", error)),
+        }
+    }
+
+    async fn is_there(&self) -> Result<bool, DriverError> {
+        let found = get(&self.world.kube, &self.kind, &self.key).await;
+        found.map(|found| found.is_some()).map_err(|error| self.refused("reading", error))
+    }
+
+    /// Writes a document over the object with this uid, and no other, whoever wrote its fields.
+    ///
+    /// What the document doesn't name stays.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the server says against it; that the object is gone.
+    pub async fn write_over(&self, document: &Document, uid: &str) -> Result<Value, DriverError> {
+        let mut body = self.filled(document, &Value::Null).await?;
+        body["metadata"]["uid"] = json!(uid);
+        let call = Call::apply(&self.kind, &self.key.namespace, &self.key.name, self.manager, Apply::Forced, &body);
+        self.send(&call).await.map_err(|error| match error {
+            conflict if conflict.is_conflict() => self.stale("writing over", conflict),
+            other => self.refused("writing over", other),
+        })
     }
 
     /// Brings an object that is there to its document, migrating the ownership of its fields first where that is needed.
@@ -329,6 +354,29 @@ mod tests {
             (deleted.fault, deleted.chain().join(": ")),
             (Fault::Stale, "updating Widget n/a: it was deleted meanwhile".to_owned())
         );
+    }
+
+    /// How a creation fares that the server calls a conflict, where something is there or not.
+    async fn created(there: Option<&str>) -> (Fault, String) {
+        let there = there.map(|uid| live(uid).to_string());
+        let kube = Kube::refusing(move |request| match (request.method(), &there) {
+            (&Method::GET, Some(there)) => (StatusCode::OK, there.clone()),
+            (&Method::GET, None) => (StatusCode::NOT_FOUND, r#"{"message": "not found"}"#.to_owned()),
+            (_, _) => (StatusCode::CONFLICT, r#"{"message": "many use the quota"}"#.to_owned()),
+        });
+        let (world, step) = (world(kube), step());
+        let target = Target::new(&world, &step.resource, "helm").expect("its kind is known");
+        let document = step.resource.want.document().expect("it is wanted");
+        let error = target.create(document).await.expect_err("it is refused");
+        (error.fault, error.chain().join(": "))
+    }
+
+    #[tokio::test]
+    async fn a_creation_that_meets_an_object_is_stale_and_another_conflict_is_not() {
+        let met = "creating Widget n/a: it was made by someone else after the plan was made";
+        assert_eq!(created(Some("new")).await, (Fault::Stale, met.to_owned()));
+        let conflict = "creating Widget n/a: many use the quota";
+        assert_eq!(created(None).await, (Fault::World, conflict.to_owned()));
     }
 
     #[tokio::test]

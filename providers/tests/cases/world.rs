@@ -155,11 +155,11 @@ impl MapWorld {
         Ok(server::applied(&live, &body, manager))
     }
 
-    /// Applies a resource's document; the object must still be as it was seen.
+    /// Applies a resource's document; the object must still be the one that was seen. It may have been adopted since.
     pub(crate) fn apply(&self, resource: &Resource, manager: &str, seen: Option<&Stamp>) -> Result<(), DriverError> {
         let address = &resource.id.address;
-        let revision = |live: Value| live["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
-        if self.live(address).map(revision).as_ref() != seen.map(|stamp| &stamp.revision) {
+        let uid = |live: Value| live["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        if self.live(address).map(uid).as_ref() != seen.map(|stamp| &stamp.uid) {
             let error = DriverError::new(format!("writing {}", address.short()), "it is not as the plan saw it");
             return Err(error.fault(Fault::Stale));
         }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{OWN, holding, owner};
 use crate::kube::difference::difference;
 use crate::kube::normalise::owned_by_release;
+use crate::kube::path::token;
 use crate::kube::write::Target;
 use crate::undo;
 use crate::world::World;
@@ -184,7 +185,7 @@ fn operations(live: &Value, document: &Value, stamp: &Stamp) -> Value {
             operations.push(json!({"op": "add", "path": format!("/metadata/{place}"), "value": {}}));
         }
         for (name, text) in document["metadata"][place].as_object().into_iter().flatten() {
-            let path = format!("/metadata/{place}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let path = format!("/metadata/{place}/{}", token(name));
             match (text.is_null(), there.get(name).is_some()) {
                 (true, true) => operations.push(json!({"op": "remove", "path": path})),
                 (true, false) => {}
