@@ -20,6 +20,7 @@ use crate::helm::render::RenderRequest;
 use crate::helm::rendering::{Hook, Rendering};
 use crate::world::World;
 
+mod at_work;
 pub mod charts;
 mod dropped;
 pub mod heartbeat;
@@ -66,13 +67,9 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// A pending revision that isn't old enough to count as given up.
+    /// A pending revision that isn't old enough to count as given up, or has a hook that has not ended.
     pub fn check_idle(&self) -> Result<(), DriverError> {
-        let Some(way_out) = self.next.way_out() else { return Ok(()) };
-        let ReleaseName { namespace, name } = self.release();
-        let doing = format!("opening a revision of release {namespace}/{name}");
-        let cause = "another installation, upgrade or rollback of it is in progress, or was broken off";
-        Err(DriverError::new(doing, cause).fault(Fault::Locked).hint(way_out))
+        self.next.busy.as_ref().map_or(Ok(()), |busy| Err(busy.error(&self.release())))
     }
 
     /// What the record says of the revision once it has ended.
@@ -138,7 +135,7 @@ impl Driver<World> for Release {
                 history::abandon(&world.kube, &settings.release(), revision).await?;
             }
             let record = opening(world, &settings).await?;
-            let opened = history::open(&world.kube, &settings.release(), &record).await?;
+            let opened = history::open(&world.kube, &settings.release(), &record, &settings.next.seen).await?;
             let memo = json!(opened);
             keep_alive(world, settings.release(), opened);
             Ok(Applied { wrote: true, memo })
@@ -201,6 +198,7 @@ async fn opening(world: &World, settings: &Settings) -> Result<Value, DriverErro
     }
     let opening = record::Opening {
         revision: settings.next.revision,
+        install: settings.next.install,
         manifest,
         hooks: &hooks,
         first_deployed: settings.next.first_deployed.as_deref().and_then(|at| at.parse().ok()),
