@@ -25,10 +25,12 @@ pub mod charts;
 mod dropped;
 pub mod heartbeat;
 pub mod history;
+mod lasting;
 pub mod next;
 pub mod survey;
 
 use history::{Opened, ReleaseName};
+use lasting::with_live_values;
 use next::Next;
 use survey::{ChartQuestion, chart, merged, request, survey};
 
@@ -166,7 +168,7 @@ fn keep_alive(world: &World, release: ReleaseName, opened: Opened) {
 }
 
 /// The pending record. The chart, its values and notes come from helm's own dry run of the untouched chart; manifest and
-/// hooks are the very texts that were planned and are about to be applied.
+/// hooks are the very texts that were planned and are about to be applied, with the generated values that stay.
 async fn opening(world: &World, settings: &Settings) -> Result<Value, DriverError> {
     let question = &settings.question;
     let (chart, values) = (chart(world, question).await?, merged(question)?);
@@ -196,10 +198,11 @@ async fn opening(world: &World, settings: &Settings) -> Result<Value, DriverErro
         let error = DriverError::new(doing, "it is no longer what was planned").fault(Fault::Stale);
         return Err(error.hint("the chart or its values have changed meanwhile; plan again"));
     }
+    let manifest = with_live_values(world, &question.namespace, &planned, manifest).await?;
     let opening = record::Opening {
         revision: settings.next.revision,
         install: settings.next.install,
-        manifest,
+        manifest: manifest.expose_secret(),
         hooks: &hooks,
         first_deployed: settings.next.first_deployed.as_deref().and_then(|at| at.parse().ok()),
         now: Timestamp::now(),
