@@ -409,10 +409,8 @@ async fn rewrite(
         let record = change(&found, record::raw(encoded).map_err(unwritable)?)?;
         let revision = record["version"].as_u64().unwrap_or(0);
         let secret = record::rewritten(secret, &record, Timestamp::now()).map_err(unwritable)?;
-        let error = match kube.send(&Call::replace(&secrets(), &release.namespace, name, &secret)).await {
-            Ok(_) => return Ok(revision),
-            Err(error) => error,
-        };
+        let replace = Call::replace(&secrets(), &release.namespace, name, &secret);
+        let Err(error) = kube.send(&replace).await else { return Ok(revision) };
         written = Some((found.uid, secret["data"]["release"].clone(), revision));
         match waits.next().filter(|_| error.is_conflict() || is_lost(&error)) {
             Some(wait) => tokio::time::sleep(wait).await,
