@@ -1,6 +1,7 @@
 //! The handles to the world, made once; a function that isn't given them can't reach anything.
 
 use std::collections::BTreeSet;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,12 +32,14 @@ const FIRST_ANSWER: Duration = Duration::from_secs(15);
 const NO_API_SERVER: &str =
     "this is no answer of an API server; is the address in the kubeconfig right, or is a proxy before it?";
 
+const TOO_OLD: &str = "cfrt needs the aggregated discovery of Kubernetes 1.27, which says in two answers what a server knows; update the cluster";
+
 /// What may be done with the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Reads, access reviews and dry runs; the transport refuses everything else.
     ReadOnly,
-    /// Everything.
+    /// The same until [`World::begin_writing`], and everything from then on.
     ReadWrite,
 }
 
@@ -99,7 +102,7 @@ impl World {
         let cache = CacheFolder::find(around.cache, |name| env::var_os(name))?;
         let vault = Vault::at(cache.path()).map_err(|error| DriverError::new("opening the cache", error))?;
         let (config, context) = configuration(cluster).await?;
-        let (kube, (uid, discovery)) = reach(&config, access).await?;
+        let (kube, (uid, discovery)) = reach(&config).await?;
         check_pin(cluster, &uid)?;
         let target = Target {
             context: context.clone().unwrap_or_else(|| "in-cluster".to_owned()),
@@ -123,6 +126,20 @@ impl World {
             access,
             kube_context: context,
         })
+    }
+
+    /// Lets requests through that write, where that was asked for: what comes before the user has agreed only reads.
+    pub fn begin_writing(&self) {
+        match self.access {
+            Access::ReadOnly => {}
+            Access::ReadWrite => self.kube.open(),
+        }
+    }
+
+    /// Takes away what must not outlive the run. All else is left to the end of the process, which is quicker.
+    pub fn leave(self) {
+        let mut world = ManuallyDrop::new(self);
+        drop(std::mem::replace(&mut world.cache, CacheFolder::Lasting(PathBuf::new())));
     }
 
     /// Seals every secret value that this run has seen, wherever it turned up in what a plan shows: fields that are about to
@@ -151,12 +168,12 @@ impl World {
 }
 
 /// Sends the first requests, and falls back to HTTP/1.1 where the server, or a proxy before it, knows nothing newer.
-async fn reach(config: &Config, access: Access) -> Result<(Kube, Known), DriverError> {
-    let kube = logged_in(config, LOGIN, move |config| Kube::new(config, access)).await?;
+async fn reach(config: &Config) -> Result<(Kube, Known), DriverError> {
+    let kube = logged_in(config, LOGIN, move |config| Kube::new(config, Access::ReadOnly)).await?;
     match ask(&kube).await {
         Ok(known) => Ok((kube, known)),
         Err(ApiError::Transport(_)) => {
-            let kube = logged_in(config, LOGIN, move |config| Kube::plain(config, access)).await?;
+            let kube = logged_in(config, LOGIN, move |config| Kube::plain(config, Access::ReadOnly)).await?;
             let known = ask(&kube).await.map_err(|error| unreachable(config, error))?;
             Ok((kube, known))
         }
@@ -186,6 +203,7 @@ fn unreachable(config: &Config, error: ApiError) -> DriverError {
             "the server doesn't take the credentials of this context; log in again, and try `kubectl version`"
         }
         ApiError::Junk(_) => NO_API_SERVER,
+        ApiError::Old => TOO_OLD,
         ApiError::Status { reason, .. } if reason.is_empty() => NO_API_SERVER,
         ApiError::Status { .. } | ApiError::ReadOnly(_) => "",
         ApiError::Transport(_) | ApiError::Slow(_) => {

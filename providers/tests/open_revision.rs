@@ -162,6 +162,9 @@ async fn planned(folder: &Path, scene: &Scene) -> (World, Step) {
 async fn an_open_revision_is_touched_until_it_is_closed() {
     let (scene, folder) = (Scene::new("beating").await, tempfile::tempdir().expect("a temporary folder"));
     let (mut world, step) = planned(folder.path(), &scene).await;
+    let early = Release.apply(&world, &step).await.expect_err("no one has agreed yet");
+    assert!(early.chain().iter().any(|cause| cause.contains("planning only reads")), "{:?}", early.chain());
+    world.begin_writing();
     world.heartbeats = Heartbeats::every(Duration::from_millis(10));
     let applied = Release.apply(&world, &step).await.expect("it can be opened");
     let touched = async { while scene.labels().await["modifiedAt"].is_null() {} };

@@ -60,6 +60,7 @@ pub(crate) async fn carry_through(arguments: &ApplyArguments, mut prepared: Prep
         if output == Output::Text {
             screen::tell("\n");
         }
+        prepared.world.begin_writing();
         let watcher = Watcher::new(&prepared.about.tasks, &prepared.plan);
         carry_out(&prepared.plan, &prepared.drivers, &prepared.world, &mut prepared.interrupts, watcher).await
     } else {

@@ -4,7 +4,7 @@ use cfrt_providers::world::Access;
 
 use crate::args::{Output, PlanArguments};
 use crate::exit::Exit;
-use crate::pipeline::prepare;
+use crate::pipeline::{Prepared, prepare};
 use crate::render::{failure, json, text};
 use crate::screen;
 use crate::trouble::Trouble;
@@ -24,6 +24,8 @@ pub(crate) async fn run(arguments: &PlanArguments) -> Result<Exit, Trouble> {
     screen::tell(&failure::refused(&prepared.plan));
     let exit = Exit::of_plan(&prepared.plan, arguments.detailed_exit_code);
     // The process ends here: taking apart all that was read, value by value, is a twentieth of its work.
-    std::mem::forget(prepared);
+    let Prepared { world, plan, .. } = prepared;
+    world.leave();
+    std::mem::forget(plan);
     Ok(exit)
 }

@@ -40,7 +40,11 @@ fn the_runtime_comes_up_in_an_empty_cluster_and_stays() {
             assert_eq!(Some(ready), item["spec"]["replicas"].as_u64(), "{}", item["metadata"]["name"]);
         }
     }
+    let mark = audit::mark();
     scenario.detailed().exits(0);
+    let asked: Vec<_> = audit::everything_since(mark, &scenario).into_iter().filter(audit::Event::is_ours).collect();
+    assert!((15..=25).contains(&asked.len()), "{} requests", asked.len());
+    assert!(asked.iter().all(|event| event.verb() != "patch"), "a plan with nothing to do asks for no dry run");
     let mark = audit::mark();
     scenario.apply_unjudged().1.exits(0);
     let asked = audit::since(mark, &scenario);

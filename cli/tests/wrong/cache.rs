@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use crate::common::scenario::Scenario;
 use crate::transcript::text;
 
 const FILE: &str = "schema = 1\n\n[runtime]\nname = \"codefresh\"\nnamespace = \"codefresh\"\nrelease = \"cf\"\n";
@@ -55,4 +56,14 @@ hint: name a folder of your own with CFRT_CACHE
     let told = plan(folder.path(), &[("CFRT_CACHE", &cache)]).replace(&cache.display().to_string(), "CACHE");
     assert_eq!(told, expected);
     assert!(names(&cache).is_empty());
+}
+
+#[test]
+#[ignore = "needs a control plane and helm"]
+fn without_a_home_a_plan_that_goes_well_leaves_nothing_behind_either() {
+    let (scenario, temporary) = (Scenario::small("homeless"), tempfile::tempdir().expect("there is room"));
+    let cfrt = scenario.program(&["plan", "desired.toml"]).variable("CFRT_CACHE", "").variable("HOME", "");
+    let ran = cfrt.variable("TMPDIR", temporary.path()).run().exits(0);
+    assert!(ran.stdout.contains("first installation"), "{ran}");
+    assert_eq!(names(temporary.path()), [""; 0]);
 }

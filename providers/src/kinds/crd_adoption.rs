@@ -8,7 +8,7 @@ use cfrt_engine::desired::DesiredState;
 use cfrt_engine::facts::Facts;
 use cfrt_engine::keys::{Key, REQUIRED};
 use cfrt_engine::resource::{Address, Document, Part, Resource, ResourceId, Trigger, Want};
-use cfrt_engine::source::Mistakes;
+use cfrt_engine::source::{Mistake, Mistakes};
 use cfrt_engine::task::{Answers, Expansion, Kind, Question, Task, TaskId};
 use serde::Deserialize;
 use serde_json::Value;
@@ -53,11 +53,24 @@ struct Table {
 
 /// Which definitions are taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "String")]
 enum Adopt {
     All,
     Rollouts,
     None,
+}
+
+impl TryFrom<String> for Adopt {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.as_str() {
+            "all" => Ok(Self::All),
+            "rollouts" => Ok(Self::Rollouts),
+            "none" => Ok(Self::None),
+            _ => Err("it is \"all\", \"rollouts\" or \"none\"".to_owned()),
+        }
+    }
 }
 
 /// The definitions of Argo Rollouts, which the vendor's guide tells to adopt where a community Argo Rollouts is there.
@@ -68,6 +81,19 @@ const ROLLOUTS: [&str; 5] = [
     "experiments.argoproj.io",
     "rollouts.argoproj.io",
 ];
+
+/// What would be read and mean nothing.
+fn check(desired: &DesiredState<'_>, adopt: Adopt) -> Result<(), Mistakes> {
+    let place = |key| desired.place(&["crds", key]);
+    if let (None, Some(at)) = (desired.value(&["chart"]), place("adopt")) {
+        return Err(Mistake::new(at, "there is nothing to adopt definitions for").label("the file has no [chart]").into());
+    }
+    if let (Adopt::None, Some(at)) = (adopt, place("take_from")) {
+        let mistake = Mistake::new(at, "nothing is taken from these").label("`adopt` is \"none\"");
+        return Err(mistake.into());
+    }
+    Ok(())
+}
 
 struct Adoption {
     question: Question,
@@ -95,6 +121,7 @@ impl Kind for CrdAdoption {
 
     fn tasks(&self, desired: &DesiredState<'_>, facts: &Facts) -> Result<Vec<Box<dyn Task>>, Mistakes> {
         let Some(Table { adopt, take_from }) = desired.table("crds")? else { return Ok(Vec::new()) };
+        check(desired, adopt)?;
         let Some(question) = chart::question(desired, facts).filter(|_| adopt != Adopt::None) else {
             return Ok(Vec::new());
         };

@@ -1,7 +1,7 @@
 //! The connection to the API server: one HTTP/2 connection, a guard before every write, and answers as bytes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
@@ -30,7 +30,22 @@ const LONGEST_VALUE: usize = 60;
 #[derive(Clone)]
 pub struct Kube {
     client: Client,
-    sent: Arc<AtomicUsize>,
+    gate: Arc<Gate>,
+}
+
+/// What every request passes.
+#[derive(Debug, Default)]
+struct Gate {
+    /// Whether requests may write.
+    open: AtomicBool,
+    /// How many requests were let through.
+    sent: AtomicUsize,
+}
+
+impl Gate {
+    fn of(access: Access) -> Arc<Self> {
+        Arc::new(Self { open: AtomicBool::new(access == Access::ReadWrite), sent: AtomicUsize::new(0) })
+    }
 }
 
 /// What the server answered.
@@ -65,6 +80,9 @@ pub enum ApiError {
     /// The answer is not what an API server says.
     #[error("the answer is not what was asked for: {0}")]
     Junk(String),
+    /// The server doesn't know what it was asked for, because it is too old.
+    #[error("the server is older than Kubernetes 1.27")]
+    Old,
     /// The request would have written, and this client may only read.
     #[error("refused here: {0} would write, and planning only reads")]
     ReadOnly(String),
@@ -75,7 +93,7 @@ impl ApiError {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),
-            Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::ReadOnly(_) => None,
+            Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::Old | Self::ReadOnly(_) => None,
         }
     }
 
@@ -123,8 +141,8 @@ impl Kube {
         if config.proxy_url.is_some() {
             return Self::plain(config, access);
         }
-        let sent = Arc::new(AtomicUsize::new(0));
-        Ok(Self { client: direct(config, access, Arc::clone(&sent))?, sent })
+        let gate = Gate::of(access);
+        Ok(Self { client: direct(config, Arc::clone(&gate))?, gate })
     }
 
     /// The same by kube's own stack: slower, and HTTP/1.1 only, but it knows proxies and servers without HTTP/2.
@@ -133,12 +151,12 @@ impl Kube {
     ///
     /// A configuration that no client can be made from.
     pub fn plain(config: &Config, access: Access) -> Result<Self, kube::Error> {
-        let sent = Arc::new(AtomicUsize::new(0));
+        let gate = Gate::of(access);
         // Our own retries are bounded and can be told apart; kube's would hide beneath them.
         let mut config = config.clone();
         config.default_retry = false;
-        let client = ClientBuilder::try_from(config)?.with_layer(&guard(access, Arc::clone(&sent))).build();
-        Ok(Self { client, sent })
+        let client = ClientBuilder::try_from(config)?.with_layer(&guard(Arc::clone(&gate))).build();
+        Ok(Self { client, gate })
     }
 
     /// The client below, for what the kube crate does itself.
@@ -148,7 +166,12 @@ impl Kube {
 
     /// How many requests were sent so far.
     pub fn sent(&self) -> usize {
-        self.sent.load(Ordering::Relaxed)
+        self.gate.sent.load(Ordering::Relaxed)
+    }
+
+    /// Lets requests through that write, from now on.
+    pub fn open(&self) {
+        self.gate.open.store(true, Ordering::Relaxed);
     }
 
     /// Sends a request. Sent again for half a minute where the server says that it did nothing and may soon.
@@ -196,7 +219,7 @@ impl std::fmt::Debug for Kube {
 
 /// One connection for everything. Without `set_nodelay` each new connection costs 40 ms, and kube's own connector
 /// speaks HTTP/1.1 only, so that twenty reads at once are twenty connections (measured; see ARCHITECTURE.md).
-fn direct(config: &Config, access: Access, sent: Arc<AtomicUsize>) -> Result<Client, kube::Error> {
+fn direct(config: &Config, gate: Arc<Gate>) -> Result<Client, kube::Error> {
     let login = config.auth_layer()?;
     let mut rest = config.clone();
     if login.is_some() {
@@ -220,7 +243,7 @@ fn direct(config: &Config, access: Access, sent: Arc<AtomicUsize>) -> Result<Cli
     let connector = builder.enable_all_versions().wrap_connector(http);
     let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).http2_only(true).build(connector);
     let service = ServiceBuilder::new()
-        .layer(guard(access, sent))
+        .layer(guard(gate))
         .layer(config.base_uri_layer())
         .option_layer(login)
         .layer(config.extra_headers_layer()?)
@@ -229,17 +252,16 @@ fn direct(config: &Config, access: Access, sent: Arc<AtomicUsize>) -> Result<Cli
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }
 
-/// The gate that every request passes: counts it, names us to the server, and lets through only what the access allows.
+/// The gate that every request passes: counts it, names us to the server, and lets through what writes only when it is open.
 fn guard(
-    access: Access,
-    sent: Arc<AtomicUsize>,
+    gate: Arc<Gate>,
 ) -> tower::filter::FilterLayer<impl Fn(Request<Body>) -> Result<Request<Body>, BoxError> + Clone + Send + Sync> {
     tower::filter::FilterLayer::new(move |mut request: Request<Body>| {
-        if access == Access::ReadOnly && !only_reads(&request) {
+        if !gate.open.load(Ordering::Relaxed) && !only_reads(&request) {
             let title = format!("{} {}", request.method(), request.uri().path());
             return Err(BoxError::from(WouldWrite(title)));
         }
-        sent.fetch_add(1, Ordering::Relaxed);
+        gate.sent.fetch_add(1, Ordering::Relaxed);
         let agent = HeaderValue::from_static(concat!("cfrt/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert(header::USER_AGENT, agent);
         Ok(request)
@@ -350,7 +372,7 @@ impl Kube {
             *response.status_mut() = status;
             async move { Ok::<_, BoxError>(response) }
         });
-        Self { client: Client::new(service, "default"), sent: Arc::default() }
+        Self { client: Client::new(service, "default"), gate: Arc::default() }
     }
 }
 
@@ -427,6 +449,18 @@ mod tests {
             for call in &reads {
                 assert!(arrives(made, Access::ReadOnly, call).await, "{call:?}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_writes_is_sent_once_the_gate_is_open() {
+        let kind = Resolved { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".to_owned(), namespaced: true };
+        let delete = Call::delete(&kind, "a", "a", None);
+        let opened = |made: fn(&Config, Access) -> Result<Kube, kube::Error>| {
+            move |config: &Config, access| made(config, access).inspect(Kube::open)
+        };
+        for made in [Kube::new, Kube::plain] {
+            assert!(arrives(opened(made), Access::ReadOnly, &delete).await);
         }
     }
 

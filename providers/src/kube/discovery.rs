@@ -100,7 +100,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 async fn groups(kube: &Kube, path: &str) -> Result<Groups, ApiError> {
     let groups: Groups = kube.send(&Call::get(path).accept(AGGREGATED)).await?.json()?;
     if groups.kind != "APIGroupDiscoveryList" {
-        return Err(ApiError::Junk("the server is older than Kubernetes 1.27, which cfrt needs".to_owned()));
+        return Err(ApiError::Old);
     }
     Ok(groups)
 }

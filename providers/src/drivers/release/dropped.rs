@@ -36,8 +36,11 @@ impl Dropped {
         place: impl Fn(&Value) -> Option<Address>,
         question: &ChartQuestion,
         objects: &[Item],
+        crds: &[Item],
     ) -> Result<Self, DriverError> {
         let mut known: HashMap<_, _> = objects.iter().map(|item| (key(&item.address), Some(item))).collect();
+        // What moved from the templates to `crds/` stays, and isn't changed any more.
+        known.extend(crds.iter().map(|item| (key(&item.address), None)));
         let mut dropped = Self::default();
         for revision in revisions.filter(|revision| revision.status != Status::Uninstalled) {
             for recorded in recorded(revision)? {

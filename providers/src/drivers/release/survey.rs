@@ -160,7 +160,7 @@ pub fn answer(
     let places = Places::of(discovery, question, crds.iter().chain(&objects));
     let (crds, objects) = (places.items(&rendering.crds, crds)?, places.items(&rendering.objects, objects)?);
     let earlier = other.into_iter().chain(history.earlier.iter().filter(others));
-    let dropped = Dropped::of(earlier, |document| places.address(document), question, &objects)?;
+    let dropped = Dropped::of(earlier, |document| places.address(document), question, &objects, &crds)?;
     Ok(ChartAnswer {
         name: rendering.chart.name.clone(),
         version: rendering.chart.version.clone(),
