@@ -337,7 +337,7 @@ async fn a_dry_run_gives_the_release_that_a_record_is_made_of() {
             hooks.iter().map(|hook| hook.manifest.expose_secret().to_owned()).collect::<Vec<_>>()
         };
         let now = "2026-11-22T10:00:00Z".parse().unwrap();
-        let opening = Opening { revision: 1, manifest: &live, hooks: &hooks, first_deployed: None, now };
+        let opening = Opening { revision: 1, install: true, manifest: &live, hooks: &hooks, first_deployed: None, now };
         let of_helm: Vec<String> = answer.release["hooks"]
             .as_array()
             .unwrap()

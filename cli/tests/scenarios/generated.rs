@@ -2,6 +2,7 @@
 
 use crate::common::judge;
 use crate::common::scenario::Scenario;
+use crate::common::tools::Helm;
 
 fn kept(name: &str, switch: &str) {
     let scenario = Scenario::small(name);
@@ -35,6 +36,30 @@ fn a_random_password_stays_as_it_was_made() {
 #[ignore = "needs a control plane, an audit log and helm"]
 fn a_password_that_the_chart_looks_up_stays_as_it_was_made() {
     kept("lookup", "lookup");
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_rollback_brings_back_the_password_that_was_there_and_not_one_that_no_one_ever_had() {
+    for helm in Helm::BOTH {
+        let scenario = Scenario::small("rolled-back");
+        let values = |greeting: &str| format!("{{random: {{enabled: true}}, data: {{greeting: {greeting}}}}}");
+        let secret = format!("secret/{}-random", scenario.release);
+        for greeting in ["one", "two", "three"] {
+            scenario.values(&values(greeting));
+            judge::apply(&scenario).done();
+        }
+        let password = scenario.get(&secret)["data"]["password"].clone();
+        scenario.helm(helm, &["rollback", &scenario.release, "2"]).exits(0);
+        assert_eq!(scenario.get(&format!("configmap/{}", scenario.release))["data"]["greeting"], "two");
+        assert_eq!(scenario.get(&secret)["data"]["password"], password);
+        let manifest = scenario.helm(helm, &["get", "manifest", &scenario.release]).exits(0).stdout;
+        assert!(manifest.contains(password.as_str().expect("it is a text")), "{manifest}");
+        scenario.values(&values("two"));
+        judge::apply(&scenario).done();
+        assert_eq!(scenario.get(&secret)["data"]["password"], password);
+        scenario.detailed().exits(0);
+    }
 }
 
 #[test]

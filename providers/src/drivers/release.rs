@@ -20,14 +20,17 @@ use crate::helm::render::RenderRequest;
 use crate::helm::rendering::{Hook, Rendering};
 use crate::world::World;
 
+mod at_work;
 pub mod charts;
 mod dropped;
 pub mod heartbeat;
 pub mod history;
+mod lasting;
 pub mod next;
 pub mod survey;
 
 use history::{Opened, ReleaseName};
+use lasting::with_live_values;
 use next::Next;
 use survey::{ChartQuestion, chart, merged, request, survey};
 
@@ -66,13 +69,9 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// A pending revision that isn't old enough to count as given up.
+    /// A pending revision that isn't old enough to count as given up, or has a hook that has not ended.
     pub fn check_idle(&self) -> Result<(), DriverError> {
-        let Some(way_out) = self.next.way_out() else { return Ok(()) };
-        let ReleaseName { namespace, name } = self.release();
-        let doing = format!("opening a revision of release {namespace}/{name}");
-        let cause = "another installation, upgrade or rollback of it is in progress, or was broken off";
-        Err(DriverError::new(doing, cause).fault(Fault::Locked).hint(way_out))
+        self.next.busy.as_ref().map_or(Ok(()), |busy| Err(busy.error(&self.release())))
     }
 
     /// What the record says of the revision once it has ended.
@@ -138,7 +137,7 @@ impl Driver<World> for Release {
                 history::abandon(&world.kube, &settings.release(), revision).await?;
             }
             let record = opening(world, &settings).await?;
-            let opened = history::open(&world.kube, &settings.release(), &record).await?;
+            let opened = history::open(&world.kube, &settings.release(), &record, &settings.next.seen).await?;
             let memo = json!(opened);
             keep_alive(world, settings.release(), opened);
             Ok(Applied { wrote: true, memo })
@@ -169,7 +168,7 @@ fn keep_alive(world: &World, release: ReleaseName, opened: Opened) {
 }
 
 /// The pending record. The chart, its values and notes come from helm's own dry run of the untouched chart; manifest and
-/// hooks are the very texts that were planned and are about to be applied.
+/// hooks are the very texts that were planned and are about to be applied, with the generated values that stay.
 async fn opening(world: &World, settings: &Settings) -> Result<Value, DriverError> {
     let question = &settings.question;
     let (chart, values) = (chart(world, question).await?, merged(question)?);
@@ -199,9 +198,11 @@ async fn opening(world: &World, settings: &Settings) -> Result<Value, DriverErro
         let error = DriverError::new(doing, "it is no longer what was planned").fault(Fault::Stale);
         return Err(error.hint("the chart or its values have changed meanwhile; plan again"));
     }
+    let manifest = with_live_values(world, &question.namespace, &planned, manifest).await?;
     let opening = record::Opening {
         revision: settings.next.revision,
-        manifest,
+        install: settings.next.install,
+        manifest: manifest.expose_secret(),
         hooks: &hooks,
         first_deployed: settings.next.first_deployed.as_deref().and_then(|at| at.parse().ok()),
         now: Timestamp::now(),

@@ -1,8 +1,12 @@
 //! Rendered text to documents: objects, hooks and custom resource definitions, each with the template that it comes from.
 
+use std::collections::BTreeMap;
+
+use cfrt_engine::resource::Pointer;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::assemble::as_stored;
 use super::hook::HookFacts;
 use super::yaml::{self, Twice, YamlFault};
 use crate::vault::hexadecimal;
@@ -125,6 +129,63 @@ pub fn same_documents(one: &str, other: &str) -> bool {
     objects(one).is_some_and(|one| Some(one) == objects(other))
 }
 
+/// Puts values into objects of a manifest, by the place of an object among [`Manifest::objects`].
+///
+/// The text of every document that this doesn't change stays as it is, byte for byte. One that it changes is written as
+/// JSON, which all readers of YAML take alike, and a Secret in it as the server stores it.
+///
+/// # Errors
+/// A text that is no manifest.
+pub fn with_values(text: &str, values: &BTreeMap<usize, Vec<(Pointer, Value)>>) -> Result<String, ManifestError> {
+    let (mut changed, mut place) = (String::with_capacity(text.len()), 0);
+    for piece in pieces(text) {
+        let documents = piece.values()?;
+        let mut rewritten = Vec::with_capacity(documents.len());
+        let mut differs = false;
+        for document in documents {
+            let mut objects = piece.objects(&document)?;
+            for object in &mut objects {
+                differs |= values.get(&place).is_some_and(|values| put(&mut object.value, values));
+                place += 1;
+            }
+            rewritten.push(refolded(document, objects));
+        }
+        if differs {
+            changed.push_str(piece.head().trim_end());
+            let texts = rewritten.iter().map(|document| format!("\n{document:#}\n"));
+            changed.push_str(&texts.collect::<Vec<_>>().join(SEPARATOR));
+        } else {
+            changed.push_str(piece.whole);
+        }
+    }
+    Ok(changed)
+}
+
+/// Puts values into an object, and tells whether that changes it.
+fn put(object: &mut Value, values: &[(Pointer, Value)]) -> bool {
+    let mut changed = as_stored(object.clone());
+    let mut differs = false;
+    for (pointer, value) in values {
+        if let Some(place) = changed.pointer_mut(pointer).filter(|place| *place != value) {
+            *place = value.clone();
+            differs = true;
+        }
+    }
+    if differs {
+        *object = changed;
+    }
+    differs
+}
+
+/// A document again, from what [`unfold`] made of it.
+fn refolded(mut document: Value, mut objects: Vec<Parsed>) -> Value {
+    if document["items"].is_array() && document["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) {
+        document["items"] = objects.into_iter().map(|object| object.value).collect();
+        return document;
+    }
+    objects.pop().map_or(document, |object| object.value)
+}
+
 struct Piece<'a> {
     source: &'a str,
     /// With its separator and source line.
@@ -134,6 +195,19 @@ struct Piece<'a> {
 }
 
 impl Piece<'_> {
+    /// What stands before the text.
+    fn head(&self) -> &str {
+        self.whole.strip_suffix(self.text).unwrap_or_default()
+    }
+
+    /// What a document of it has among the objects of the release.
+    fn objects(&self, document: &Value) -> Result<Vec<Parsed>, ManifestError> {
+        if is_crd_file(self.source) || HookFacts::of(self.source, document).is_some() {
+            return Ok(Vec::new());
+        }
+        unfold(self.source, document.clone())
+    }
+
     fn values(&self) -> Result<Vec<Value>, ManifestError> {
         yaml::documents(self.text, Twice::LastCounts)
             .map_err(|fault| ManifestError::NotYaml { template: self.source.to_owned(), fault })

@@ -230,7 +230,7 @@ impl MapRelease {
         let mut over = newest.as_ref().is_none_or(|newest| newest.status == Status::Deployed);
         let down_to_deployed = |record: &&Revision| !std::mem::replace(&mut over, record.status == Status::Deployed);
         let earlier = counting.take_while(down_to_deployed).cloned().collect();
-        History { newest, earlier, age: state.age }
+        History { newest, earlier, age: state.age, ..History::default() }
     }
 
     fn open(world: &MapWorld, step: &Step) -> Result<Applied, DriverError> {

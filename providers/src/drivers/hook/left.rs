@@ -1,12 +1,13 @@
 //! What bears a hook's name already, and what a run of the hook does about it. Pure.
 
 use cfrt_engine::change::{Action, Change};
-use cfrt_engine::driver::Stamp;
+use cfrt_engine::driver::{Settled, Stamp};
 use cfrt_engine::resource::{Resource, Trigger};
 use serde_json::Value;
 
 use super::Settings;
 use crate::drivers::object::owner;
+use crate::kube::settle::hook_settled;
 
 /// What an object under a hook's name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,7 @@ pub(super) fn met(resource: &Resource, hook: &Settings, live: &Value, stamp: &St
     let does = if makes_room { "replaces" } else { "is written over" };
     let run = |what: &str| Change::of(Action::Create).because(format!("{}; {does} {what}", hook.said()));
     match Left::of(resource, hook, live, stamp) {
+        Left::ByAnEarlierRun if is_running(live) => run("what an earlier run left, which is still running"),
         Left::ByAnEarlierRun => run("what an earlier run left"),
         Left::ByAnEarlierEvent => run("what an earlier event leaves"),
         Left::ByAnEarlierRevision => run("the object that it was until now"),
@@ -41,6 +43,11 @@ pub(super) fn met(resource: &Resource, hook: &Settings, live: &Value, stamp: &St
             ))
         }
     }
+}
+
+/// Whether someone may still wait for it.
+fn is_running(live: &Value) -> bool {
+    matches!(hook_settled(Some(live)), Settled::Waiting(_))
 }
 
 impl Left {
@@ -110,6 +117,21 @@ mod tests {
             (action, reason.as_str()),
             (Action::Create, "hook, weight 3; is written over what an earlier run left")
         );
+    }
+
+    #[test]
+    fn a_job_of_an_earlier_run_that_has_not_ended_is_told() {
+        let resource = hook("batch/v1/Job", serde_json::to_value(settings(DeletePolicy::HookFailed, false)).unwrap());
+        let reason = |status: Value| {
+            let live = json!({"apiVersion": "batch/v1", "kind": "Job", "status": status,
+                "metadata": {"name": "a", "annotations": {"helm.sh/hook": "pre-install"}}});
+            let stamp = Stamp { uid: "1".to_owned(), revision: "1".to_owned() };
+            Hook.diff(&resource, &Observation::Present { live: live.into(), stamp, predicted: None }).reason
+        };
+        let over = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+        assert_eq!(reason(over), "hook, weight 3; replaces what an earlier run left");
+        let running = reason(json!({"active": 1}));
+        assert_eq!(running, "hook, weight 3; replaces what an earlier run left, which is still running");
     }
 
     #[test]

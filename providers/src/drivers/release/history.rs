@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use cfrt_engine::driver::{DriverError, Fault};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::at_work;
+use super::next::Busy;
 use crate::drivers::object::OWN;
 use crate::helm::record::{self, Revision, Status};
 use crate::kube::call::Call;
@@ -39,6 +42,27 @@ pub struct History {
     pub earlier: Vec<Revision>,
     /// How many seconds ago the newest was last written, by the server's clock.
     pub age: i64,
+    /// The records of all of them, newest first.
+    pub seen: Vec<Seen>,
+    /// The hook that has not ended yet, where the newest is pending and hasn't been written for long.
+    pub hook: Option<String>,
+}
+
+impl History {
+    /// The newest revision, where it was begun and not written for so long that whoever began it has given it up, unless
+    /// they wait for a hook: helm touches nothing while it waits.
+    pub fn begun_long_ago(&self) -> Option<&Revision> {
+        self.newest.as_ref().filter(|newest| newest.status.is_pending() && self.age >= ABANDONED_AFTER)
+    }
+}
+
+/// A record as a plan saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// What tells it from another one of its name.
+    uid: String,
+    /// Its status, in Helm's word.
+    status: String,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +98,16 @@ impl Record {
 
     fn revision(&self) -> u64 {
         self.label("version").parse().unwrap_or(0)
+    }
+
+    fn status(&self) -> Status {
+        Status::parse(self.label("status"))
+    }
+
+    fn seen(&self) -> Seen {
+        // One that was given up is closed as failed before the next one is opened.
+        let status = if self.status().is_pending() { Status::Failed } else { self.status() };
+        Seen { uid: self.metadata.uid.clone(), status: status.word().to_owned() }
     }
 
     /// How many seconds ago it was last written, at a time; very long ago where it doesn't say.
@@ -120,7 +154,8 @@ impl Records {
     pub fn unpack(self) -> Result<History, DriverError> {
         let mut revisions = self.records.iter().map(Record::decode);
         let newest = revisions.next().transpose()?;
-        Ok(History { newest, earlier: revisions.collect::<Result<_, _>>()?, age: self.age })
+        let (earlier, seen) = (revisions.collect::<Result<_, _>>()?, seen(&self.records));
+        Ok(History { newest, earlier, age: self.age, seen, hook: None })
     }
 }
 
@@ -132,14 +167,22 @@ impl Records {
 pub async fn read(kube: &Kube, release: &ReleaseName) -> Result<Records, DriverError> {
     let reply = kube.send(&list(release, ",status!%3Dsuperseded")).await.map_err(|error| unreadable(release, error))?;
     let records: List = reply.json().map_err(|error| unreadable(release, error))?;
-    let mut records = records.items.unwrap_or_default();
-    records.sort_by_key(|record| std::cmp::Reverse(record.revision()));
-    let Some(newest) = records.first() else { return Ok(Records { records, age: 0 }) };
-    let is_deployed = |record: &Record| record.label("status") == Status::Deployed.word();
-    let deployed = records.iter().position(is_deployed).unwrap_or(records.len() - 1);
-    let age = newest.age(now(&reply));
-    records.truncate(deployed + 1);
+    let records = counting(records.items.unwrap_or_default());
+    let age = records.first().map_or(0, |newest| newest.age(now(&reply)));
     Ok(Records { records, age })
+}
+
+/// The records whose objects may still be there, newest first: none that is superseded, and none before the deployed one.
+fn counting(mut records: Vec<Record>) -> Vec<Record> {
+    records.retain(|record| record.status() != Status::Superseded);
+    records.sort_by_key(|record| std::cmp::Reverse(record.revision()));
+    let deployed = records.iter().position(|record| record.status() == Status::Deployed);
+    records.truncate(deployed.map_or(records.len(), |deployed| deployed + 1));
+    records
+}
+
+fn seen(counting: &[Record]) -> Vec<Seen> {
+    counting.iter().map(Record::seen).collect()
 }
 
 /// A revision that this run has opened.
@@ -159,22 +202,75 @@ pub struct Opened {
 ///
 /// # Errors
 ///
-/// Someone else has made that revision.
-pub async fn open(kube: &Kube, release: &ReleaseName, record: &Value) -> Result<Opened, DriverError> {
-    let doing = || format!("opening a revision of release {}/{}", release.namespace, release.name);
-    let (known, now) = prune(kube, release).await?;
+/// Someone else has made that revision, or the records are no longer those that the plan has seen.
+pub async fn open(kube: &Kube, release: &ReleaseName, record: &Value, planned: &[Seen]) -> Result<Opened, DriverError> {
+    let (known, now) = all(kube, release).await?;
+    let last = known.iter().map(Record::revision).max().unwrap_or(0);
+    let surplus = surplus(&known);
+    unmoved(release, &counting(known), planned)?;
+    prune(kube, release, surplus).await?;
     let ahead = now.as_second() - Timestamp::now().as_second();
-    let secret = record::secret(&numbered(record, &known), now).map_err(|error| DriverError::new(doing(), error))?;
-    let call = Call::create(&secrets(), &release.namespace, &secret).accept(METADATA_OF_ONE);
-    let created: Result<Record, ApiError> = kube.send(&call).await.and_then(|reply| reply.json());
-    let created = created.map_err(|error| match error {
-        exists if exists.is_conflict() => DriverError::new(doing(), "someone else has just opened it")
-            .fault(Fault::Locked)
-            .hint("wait until that is done, then plan again"),
-        other => refused(doing(), other),
-    })?;
+    let secret =
+        record::secret(&numbered(record, last), now).map_err(|error| DriverError::new(opening(release), error))?;
+    let created = create(kube, release, &secret).await?;
     let status = created.label("status").to_owned();
     Ok(Opened { secret: created.metadata.name, uid: created.metadata.uid, status, ahead })
+}
+
+fn opening(release: &ReleaseName) -> String {
+    format!("opening a revision of release {}/{}", release.namespace, release.name)
+}
+
+/// Makes sure that the plan was made from the revisions that there are: it removes what those have brought, and no more.
+fn unmoved(release: &ReleaseName, counting: &[Record], planned: &[Seen]) -> Result<(), DriverError> {
+    match counting.first() {
+        Some(newest) if newest.status().is_pending() => Err(opened_by_others(release, newest)),
+        _ if seen(counting) == planned => Ok(()),
+        Some(newest) => Err(opened_by_others(release, newest)),
+        None => {
+            let error = DriverError::new(opening(release), "its revisions are gone since the plan was made");
+            Err(error.fault(Fault::Stale).hint(PLAN_AGAIN))
+        }
+    }
+}
+
+const PLAN_AGAIN: &str = "plan again and look at what has changed";
+
+/// What is to be said of a revision that others have made since the plan was.
+fn opened_by_others(release: &ReleaseName, newest: &Record) -> DriverError {
+    let (revision, status) = (newest.revision(), newest.status());
+    if status.is_pending() {
+        let cause = format!("someone else has just opened revision {revision}, which is {status}");
+        let error = DriverError::new(opening(release), cause).fault(Fault::Locked);
+        return error.hint("wait until that is done, then plan again");
+    }
+    let cause = format!("others have worked on it since the plan was made: revision {revision} is {status}");
+    DriverError::new(opening(release), cause).fault(Fault::Stale).hint(PLAN_AGAIN)
+}
+
+/// Creates a record. Where the answer got lost, the server may have made it all the same, and it is ours.
+async fn create(kube: &Kube, release: &ReleaseName, secret: &Value) -> Result<Record, DriverError> {
+    let call = Call::create(&secrets(), &release.namespace, secret).accept(METADATA_OF_ONE);
+    let name = secret["metadata"]["name"].as_str().unwrap_or_default();
+    let mut waits = again();
+    loop {
+        let error = match kube.send(&call).await.and_then(|reply| reply.json()) {
+            Ok(created) => return Ok(created),
+            Err(error) => error,
+        };
+        if error.is_conflict() {
+            let call = Call::get(secrets().path(&release.namespace, name));
+            let there = sent(kube, &call).await.and_then(|reply| reply.json::<Record>());
+            let there = there.map_err(|error| refused(opening(release), error))?;
+            let sent = secret["data"]["release"].as_str();
+            let same = there.data.as_ref().is_some_and(|data| data.release.as_deref() == sent);
+            return if same { Ok(there) } else { Err(opened_by_others(release, &there)) };
+        }
+        match waits.next().filter(|_| is_lost(&error)) {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return Err(refused(opening(release), error)),
+        }
+    }
 }
 
 /// Says in an open record that someone is still at work on it, and whether it may be worth saying it again: not where the
@@ -192,15 +288,11 @@ pub async fn touch(kube: &Kube, release: &ReleaseName, opened: &Opened) -> bool 
     touched.err().is_none_or(|error| !matches!(error.code(), Some(404 | 422)))
 }
 
-/// The record under a number that is free. One that a superseded revision has was not seen when the plan was made, and
-/// stands behind us; any other is someone at work, on whom the creation must fail.
-fn numbered(record: &Value, known: &[Record]) -> Value {
-    let wanted = record["version"].as_u64().unwrap_or(0);
-    let superseded = |known: &&Record| known.label("status") == Status::Superseded.word();
-    let last = known.iter().map(Record::revision).max().unwrap_or(0);
-    let taken = known.iter().filter(superseded).any(|known| known.revision() == wanted);
+/// The record under a number that is free. A later one that is superseded is left over where someone deleted the records
+/// after it: it is none that a plan looks at, and stands behind us.
+fn numbered(record: &Value, last: u64) -> Value {
     let mut record = record.clone();
-    if taken {
+    if record["version"].as_u64().is_none_or(|wanted| wanted <= last) {
         record["version"] = (last + 1).into();
     }
     record
@@ -216,14 +308,14 @@ pub async fn close(
     release: &ReleaseName,
     opened: &Opened,
     status: Status,
-    end: impl FnOnce(Value) -> Value,
+    end: impl Fn(Value) -> Value,
 ) -> Result<(), DriverError> {
-    let closed = |found: &Found, record| still_ours(release, found.uid == opened.uid, record).map(end);
+    let closed = |found: &Found, record| still_ours(release, found.uid == opened.uid, record).map(&end);
     let ours = rewrite(kube, release, &opened.secret, closed).await?;
     if status != Status::Deployed {
         return Ok(());
     }
-    let older = kube.send(&list(release, ",status%3Ddeployed").accept(METADATA)).await;
+    let older = sent(kube, &list(release, ",status%3Ddeployed").accept(METADATA)).await;
     let older: List = older.and_then(|reply| reply.json()).map_err(|error| unreadable(release, error))?;
     for record in older.items.unwrap_or_default().into_iter().filter(|record| record.revision() < ours) {
         rewrite(kube, release, &record.metadata.name, |_, record| Ok(record::superseded(record))).await?;
@@ -253,9 +345,14 @@ pub const ABANDONED: &str = "Broken off: whoever began it did not finish it";
 ///
 /// # Errors
 ///
-/// A record that can't be read or written; someone who has come back to work on it.
+/// A record that can't be read or written; someone who has come back to work on it, or waits for a hook.
 pub async fn abandon(kube: &Kube, release: &ReleaseName, revision: u32) -> Result<(), DriverError> {
     let secret = format!("sh.helm.release.v1.{}.v{revision}", release.name);
+    let stored = sent(kube, &Call::get(secrets().path(&release.namespace, &secret))).await;
+    let stored: Record = stored.and_then(|reply| reply.json()).map_err(|error| unreadable(release, error))?;
+    if let Some(hook) = at_work::hook(kube, &release.namespace, &stored.decode()?).await? {
+        return Err(Busy::Hook(hook).error(release));
+    }
     rewrite(kube, release, &secret, |found, record| given_up(release, found, record)).await.map(drop)
 }
 
@@ -286,46 +383,96 @@ struct Found {
     age: i64,
 }
 
+/// Changes a record. It is read again where someone else came in between, and where an answer got lost: the server may have
+/// done what it was asked for all the same.
 async fn rewrite(
     kube: &Kube,
     release: &ReleaseName,
     name: &str,
-    change: impl FnOnce(&Found, Value) -> Result<Value, DriverError>,
+    change: impl Fn(&Found, Value) -> Result<Value, DriverError>,
 ) -> Result<u64, DriverError> {
     let doing = || format!("closing the release record {}/{name}", release.namespace);
     let failed = |error| refused(doing(), error);
-    let reply = kube.send(&Call::get(secrets().path(&release.namespace, name))).await.map_err(failed)?;
-    let stored: Record = reply.json().map_err(failed)?;
-    let secret: Value = reply.json().map_err(failed)?;
-    let found = Found { age: stored.age(now(&reply)), uid: stored.metadata.uid };
-    let encoded = secret["data"]["release"].as_str().unwrap_or_default();
-    let record = change(&found, record::raw(encoded).map_err(|error| DriverError::new(doing(), error))?)?;
-    let secret =
-        record::rewritten(secret, &record, Timestamp::now()).map_err(|error| DriverError::new(doing(), error))?;
-    let call = Call::replace(&secrets(), &release.namespace, name, &secret);
-    kube.send(&call).await.map_err(failed)?;
-    Ok(record["version"].as_u64().unwrap_or(0))
+    let unwritable = |error| DriverError::new(doing(), error);
+    let (mut waits, mut written) = (again(), None);
+    loop {
+        let reply = sent(kube, &Call::get(secrets().path(&release.namespace, name))).await.map_err(failed)?;
+        let stored: Record = reply.json().map_err(failed)?;
+        let secret: Value = reply.json().map_err(failed)?;
+        let found = Found { age: stored.age(now(&reply)), uid: stored.metadata.uid };
+        if let Some((uid, release, revision)) = &written
+            && (uid, release) == (&found.uid, &secret["data"]["release"])
+        {
+            return Ok(*revision);
+        }
+        let encoded = secret["data"]["release"].as_str().unwrap_or_default();
+        let record = change(&found, record::raw(encoded).map_err(unwritable)?)?;
+        let revision = record["version"].as_u64().unwrap_or(0);
+        let secret = record::rewritten(secret, &record, Timestamp::now()).map_err(unwritable)?;
+        let replace = Call::replace(&secrets(), &release.namespace, name, &secret);
+        let Err(error) = kube.send(&replace).await else { return Ok(revision) };
+        written = Some((found.uid, secret["data"]["release"].clone(), revision));
+        match waits.next().filter(|_| error.is_conflict() || is_lost(&error)) {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return Err(failed(error)),
+        }
+    }
 }
 
-/// Deletes the oldest revisions beyond Helm's own limit, but never one that is deployed; gives all there were, and when.
-async fn prune(kube: &Kube, release: &ReleaseName) -> Result<(Vec<Record>, Timestamp), DriverError> {
+/// How long to wait before what may help now is tried again.
+fn again() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_times(5).build()
+}
+
+/// Whether no one knows what the server did.
+fn is_lost(error: &ApiError) -> bool {
+    match error {
+        ApiError::Status { code, .. } => matches!(code, 500 | 502 | 504),
+        ApiError::Transport(_) | ApiError::Slow(_) | ApiError::Junk(_) => true,
+        ApiError::Old | ApiError::ReadOnly(_) => false,
+    }
+}
+
+/// Reads, and reads again where the answer got lost.
+async fn sent(kube: &Kube, read: &Call) -> Result<Reply, ApiError> {
+    let mut waits = again();
+    loop {
+        match kube.send(read).await {
+            Err(error) if is_lost(&error) => match waits.next() {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(error),
+            },
+            result => return result,
+        }
+    }
+}
+
+/// All records of a release, without what they hold, and when they were read.
+async fn all(kube: &Kube, release: &ReleaseName) -> Result<(Vec<Record>, Timestamp), DriverError> {
     let unreadable = |error| unreadable(release, error);
-    let reply = kube.send(&list(release, "").accept(METADATA)).await.map_err(unreadable)?;
-    let mut all = reply.json::<List>().map_err(unreadable)?.items.unwrap_or_default();
-    all.sort_by_key(Record::revision);
+    let reply = sent(kube, &list(release, "").accept(METADATA)).await.map_err(unreadable)?;
+    Ok((reply.json::<List>().map_err(unreadable)?.items.unwrap_or_default(), now(&reply)))
+}
+
+/// The names of the oldest records beyond Helm's own limit, but of none that is deployed.
+fn surplus(all: &[Record]) -> Vec<String> {
+    let mut oldest: Vec<&Record> = all.iter().filter(|record| record.status() != Status::Deployed).collect();
+    oldest.sort_by_key(|record| record.revision());
     // One place is for the revision that is about to be made.
     let surplus = (all.len() + 1).saturating_sub(KEPT);
-    for record in all.iter().filter(|record| record.label("status") != Status::Deployed.word()).take(surplus) {
-        let call = Call::delete(&secrets(), &release.namespace, &record.metadata.name, None);
+    oldest.into_iter().take(surplus).map(|record| record.metadata.name.clone()).collect()
+}
+
+async fn prune(kube: &Kube, release: &ReleaseName, surplus: Vec<String>) -> Result<(), DriverError> {
+    for name in surplus {
+        let call = Call::delete(&secrets(), &release.namespace, &name, None);
         match kube.send(&call).await {
             Ok(_) => {}
             Err(error) if error.is_not_found() => {}
-            Err(error) => {
-                return Err(refused(format!("removing the old release record {}", record.metadata.name), error));
-            }
+            Err(error) => return Err(refused(format!("removing the old release record {name}"), error)),
         }
     }
-    Ok((all, now(&reply)))
+    Ok(())
 }
 
 /// The time of an answer by the server's clock, by which the age of records is measured; by ours where it tells none.
@@ -344,43 +491,4 @@ fn refused(doing: String, error: ApiError) -> DriverError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn known(revisions: &[(u64, &str)]) -> Vec<Record> {
-        let items = revisions.iter().map(|(revision, status)| {
-            json!({"metadata": {"name": "r", "labels": {"version": revision.to_string(), "status": status}}})
-        });
-        serde_json::from_value(items.collect()).expect("they are records")
-    }
-
-    #[test]
-    fn a_number_that_a_superseded_revision_has_is_passed_over_and_any_other_is_left_to_the_server_to_refuse() {
-        let number = |revisions| numbered(&json!({"version": 3}), &known(revisions))["version"].as_u64();
-        assert_eq!(number(&[(2, "deployed")]), Some(3));
-        assert_eq!(number(&[(2, "deployed"), (3, "superseded"), (4, "superseded")]), Some(5));
-        assert_eq!(number(&[(2, "deployed"), (3, "pending-upgrade")]), Some(3));
-    }
-
-    #[test]
-    fn a_record_that_someone_else_has_closed_is_not_ours_any_more() {
-        let release = ReleaseName { namespace: "n".to_owned(), name: "r".to_owned() };
-        let ours = |same, status: &str| still_ours(&release, same, json!({"info": {"status": status}}));
-        assert!(ours(true, "pending-upgrade").is_ok());
-        assert_eq!(ours(true, "superseded").expect_err("it is over").fault, Fault::Stale);
-        assert_eq!(ours(false, "pending-install").expect_err("it is another one").fault, Fault::Stale);
-    }
-
-    #[test]
-    fn a_revision_is_taken_over_only_while_no_one_touches_it() {
-        let release = ReleaseName { namespace: "n".to_owned(), name: "r".to_owned() };
-        let status = |age, status: &str| {
-            let found = Found { uid: String::new(), age };
-            let record = given_up(&release, &found, json!({"info": {"status": status}}));
-            record.map(|record| record["info"]["status"].clone()).map_err(|error| error.fault)
-        };
-        assert_eq!(status(ABANDONED_AFTER, "pending-upgrade"), Ok(json!("failed")));
-        assert_eq!(status(30, "pending-upgrade"), Err(Fault::Locked));
-        assert_eq!(status(30, "deployed"), Ok(json!("deployed")));
-    }
-}
+mod tests;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use cfrt_engine::change::FieldChange;
+use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::resource::{Document, Hole};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::history::{ABANDONED_AFTER, History};
+use super::history::{ABANDONED_AFTER, History, ReleaseName, Seen};
 use crate::helm::hook::HookEvent;
 use crate::helm::manifest::{Manifest, ManifestError};
 use crate::helm::record::{RecordedHook, Revision, Status};
@@ -25,31 +26,68 @@ pub struct Next {
     pub install: bool,
     /// Why there is one; `None` where the last one says all that this one would.
     pub because: Option<String>,
-    /// For how many seconds someone may still be at work on the last one.
-    pub busy: Option<i64>,
+    /// Why someone may still be at work on the last one.
+    pub busy: Option<Busy>,
     /// The revision before it, where that was begun and given up.
     pub abandoned: Option<u32>,
     /// When the release's first revision was made, as its records say it.
     pub first_deployed: Option<String>,
+    /// The records from which that follows.
+    pub seen: Vec<Seen>,
+}
+
+/// Why someone may still be at work on a revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Busy {
+    /// It was written lately; it counts as given up in so many seconds.
+    For(i64),
+    /// This hook of it has not ended.
+    Hook(String),
+}
+
+impl Busy {
+    /// What speaks for someone being at work.
+    fn sign(&self) -> String {
+        match self {
+            Self::For(_) => {
+                "another installation, upgrade or rollback of it is in progress, or was broken off".to_owned()
+            }
+            Self::Hook(hook) => {
+                format!("someone may wait for the end of {hook}, a hook of the revision that is in progress")
+            }
+        }
+    }
+
+    /// What can be done about it.
+    fn way_out(&self) -> String {
+        match self {
+            Self::For(seconds) => format!(
+                "wait until it is done; if no one is at work, it counts as given up in {seconds} s, or at once by `helm rollback` \
+                 (by `helm uninstall` where there is no revision to go back to)"
+            ),
+            Self::Hook(hook) => format!("wait until {hook} has ended; if no one is at work, delete it and plan again"),
+        }
+    }
+
+    /// Why no revision of a release may be opened now.
+    pub(super) fn error(&self, release: &ReleaseName) -> DriverError {
+        let doing = format!("opening a revision of release {}/{}", release.namespace, release.name);
+        DriverError::new(doing, self.sign()).fault(Fault::Locked).hint(self.way_out())
+    }
 }
 
 impl Next {
-    /// What can be done about someone who may still be at work on the release; `None` where no one can be.
-    pub fn way_out(&self) -> Option<String> {
-        let seconds = self.busy?;
-        Some(format!(
-            "wait until it is done; if no one is at work, it counts as given up in {seconds} s, or at once by `helm rollback` \
-             (by `helm uninstall` where there is no revision to go back to)"
-        ))
-    }
-
     /// What a plan says of it beforehand; `None` where no one can be at work.
     pub(super) fn remark(&self, history: &History) -> Option<String> {
-        let (way_out, newest) = (self.way_out()?, history.newest.as_ref()?);
+        let (busy, newest) = (self.busy.as_ref()?, history.newest.as_ref()?);
         let Revision { revision, status, .. } = newest;
-        Some(format!(
-            "an apply would be refused now: revision {revision} is {status}, someone may be at work on the release;\n{way_out}"
-        ))
+        let sign = match busy {
+            Busy::For(_) => "someone may be at work on the release".to_owned(),
+            Busy::Hook(hook) => format!("and its hook {hook} has not ended"),
+        };
+        let way_out = busy.way_out();
+        Some(format!("an apply would be refused now: revision {revision} is {status}, {sign};\n{way_out}"))
     }
 }
 
@@ -74,15 +112,26 @@ pub(super) fn next(
             busy: None,
             abandoned: None,
             first_deployed: None,
+            seen: history.seen.clone(),
         };
     };
-    let left = ABANDONED_AFTER.saturating_sub(history.age);
-    let busy = (newest.status.is_pending() && left > 0).then_some(left);
-    let abandoned = (newest.status.is_pending() && left <= 0).then_some(newest.revision);
+    let busy = busy(history, newest);
+    let abandoned = (newest.status.is_pending() && busy.is_none()).then_some(newest.revision);
     let first_deployed = newest.first_deployed.map(|at| at.to_string());
     let because = reason(vault, history, newest, other, rendering, values);
     let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
-    Next { revision, install: is_install(history), because, busy, abandoned, first_deployed }
+    let (install, seen) = (is_install(history), history.seen.clone());
+    Next { revision, install, because, busy, abandoned, first_deployed, seen }
+}
+
+/// Why someone may still be at work on the newest revision.
+fn busy(history: &History, newest: &Revision) -> Option<Busy> {
+    let left = ABANDONED_AFTER.saturating_sub(history.age);
+    match &history.hook {
+        _ if !newest.status.is_pending() => None,
+        _ if left > 0 => Some(Busy::For(left)),
+        hook => hook.clone().map(Busy::Hook),
+    }
 }
 
 const HOOKS_OF_AN_UPGRADE: &str = "; hooks of an upgrade run, not those of an installation";

@@ -9,6 +9,7 @@ use cfrt_engine::resource::{Address, Document};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::at_work;
 use super::dropped::Dropped;
 use super::history::{self, History, ReleaseName};
 use super::next::{Next, next, same_texts};
@@ -108,10 +109,18 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
     let (records, chart) = futures::try_join!(history::read(&world.kube, &release), chart(world, question))?;
     let values = merged(question)?;
     let request = request(world, question, chart, values.clone(), records.is_install());
-    let (history, rendering) = futures::try_join!(blocking(|| records.unpack()), render(world, request))?;
+    let history = async { with_hook(world, &release, blocking(|| records.unpack()).await?).await };
+    let (history, rendering) = futures::try_join!(history, render(world, request))?;
     let (vault, discovery) = (Arc::clone(&world.vault), Arc::clone(&world.discovery));
     let question = question.clone();
     blocking(move || answer(&vault, &discovery, &question, &history, &rendering, values)).await
+}
+
+/// The same with the hook for which someone may wait; nothing is asked for where no one can.
+async fn with_hook(world: &World, release: &ReleaseName, history: History) -> Result<History, DriverError> {
+    let Some(pending) = history.begun_long_ago() else { return Ok(history) };
+    let hook = at_work::hook(&world.kube, &release.namespace, pending).await?;
+    Ok(History { hook, ..history })
 }
 
 /// Renders, and asks at once for the lists of what was rendered: while they come, there is much to unpack.

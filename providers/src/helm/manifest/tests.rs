@@ -161,3 +161,50 @@ proptest! {
         prop_assert!(normalised_digest(&text).starts_with("sha256:"));
     }
 }
+
+const GENERATED: &str = "---
+# Source: a/templates/one.yaml
+apiVersion: v1
+kind: ConfigMap   # as it is
+metadata: {name: one}
+data: {at: \"1\"}
+---
+# Source: a/templates/two.yaml
+apiVersion: v1
+kind: Secret
+metadata: {name: two}
+stringData: {password: fresh, user: me}
+---
+apiVersion: v1
+kind: ConfigMapList
+items:
+- {metadata: {name: three}, data: {at: \"1\"}}
+- {metadata: {name: four}, data: {at: 0o7}}
+---
+# Source: a/templates/five.yaml
+apiVersion: v1
+kind:   ConfigMap
+metadata: {name: five}
+";
+
+#[test]
+fn values_are_put_into_objects_and_every_other_text_stays_as_it_is() {
+    let value = |pointer: &str, value: &str| vec![(pointer.to_owned(), json!(value))];
+    let values = BTreeMap::from([
+        (0, value("/data/at", "1")),
+        (1, value("/data/password", "bGl2ZQ==")),
+        (2, value("/data/at", "2")),
+        (4, value("/data/not-there", "x")),
+    ]);
+    let changed = with_values(GENERATED, &values).unwrap();
+    let mut expected = Manifest::parse(GENERATED).unwrap().objects;
+    expected[1].value = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "two"},
+        "data": {"password": "bGl2ZQ==", "user": "bWU="}});
+    expected[2].value["data"]["at"] = json!("2");
+    assert_eq!(Manifest::parse(&changed).unwrap().objects, expected, "{changed}");
+    let (before, after) = (GENERATED.find("# Source: a/templates/two").unwrap(), GENERATED.rfind("---").unwrap());
+    assert!(changed.starts_with(&GENERATED[..before]) && changed.ends_with(&GENERATED[after..]), "{changed}");
+    assert!(changed.contains("---\n# Source: a/templates/two.yaml\n{\n"), "{changed}");
+    assert!(changed.contains("}\n---\n{\n"), "{changed}");
+    assert_eq!(with_values(GENERATED, &BTreeMap::new()).unwrap(), GENERATED);
+}

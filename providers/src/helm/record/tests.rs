@@ -52,6 +52,7 @@ fn hook() -> RecordedHook {
 fn opened(revision: u32, first_deployed: Option<Timestamp>, dry_run: Value) -> Value {
     let opening = Opening {
         revision,
+        install: first_deployed.is_none(),
         manifest: "---\nkind: A\n",
         hooks: &[hook()],
         first_deployed,
@@ -86,10 +87,9 @@ fn a_first_revision_is_opened_in_helms_words() {
 }
 
 #[test]
-fn a_later_revision_keeps_the_time_of_the_first() {
-    let mut upgrade = dry_run();
-    upgrade["info"]["status"] = "pending-upgrade".into();
-    let record = opened(7, Some(at("2025-05-05T05:05:05+02:00")), upgrade);
+fn a_later_revision_is_an_upgrade_and_keeps_the_time_of_the_first() {
+    // Even where helm could only be asked for an installation, which it calls `pending-install`.
+    let record = opened(7, Some(at("2025-05-05T05:05:05+02:00")), dry_run());
     assert_eq!(record["version"], 7);
     assert_eq!(record["info"]["first_deployed"], "2025-05-05T03:05:05Z");
     assert_eq!(
@@ -237,7 +237,8 @@ proptest! {
     fn any_values_and_texts_survive_a_round_trip(manifest in ".{0,200}", key in ".{0,9}", number: i64, revision: u32) {
         let mut dry_run = dry_run();
         dry_run["config"] = json!({key: number});
-        let opening = Opening { revision, manifest: &manifest, hooks: &[], first_deployed: None, now: at("2026-11-22T10:00:00Z") };
+        let now = at("2026-11-22T10:00:00Z");
+        let opening = Opening { revision, install: true, manifest: &manifest, hooks: &[], first_deployed: None, now };
         let read = decode(&encoded(&pending(dry_run.clone(), &opening).unwrap())).unwrap();
         prop_assert_eq!(read.manifest.expose_secret(), manifest.as_str());
         prop_assert_eq!(read.config, dry_run["config"].clone());

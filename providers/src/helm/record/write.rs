@@ -21,6 +21,8 @@ const SECRET_TYPE: &str = "helm.sh/release.v1";
 pub struct Opening<'a> {
     /// The number of the new revision.
     pub revision: u32,
+    /// Whether it is an installation; otherwise it is an upgrade.
+    pub install: bool,
     /// The text of the very rendering that is going to be applied.
     pub manifest: &'a str,
     /// Its hooks.
@@ -48,17 +50,20 @@ pub struct HookRun {
 
 /// Makes the record of a revision that is about to be applied, from what helm's dry run says of it (chart, values, notes).
 ///
-/// It is pending in helm's words, as an installation or an upgrade, whichever helm would do, and says that it is applied
+/// It is pending in helm's words, as an installation or an upgrade, and says that it is applied
 /// by the server, so that helm 4 goes on in the same way.
 ///
 /// # Errors
 /// What the dry run gave is no release.
 pub fn pending(dry_run: Value, opening: &Opening<'_>) -> Result<Value, RecordError> {
     let mut record = dry_run;
-    let status = record.pointer("/info/status").and_then(Value::as_str).map(Status::parse);
-    let status = status.ok_or(RecordError::Incomplete { missing: "info.status" })?;
-    let is_first = status == Status::PendingInstall;
-    let description = if is_first { "Initial install underway" } else { "Preparing upgrade" };
+    let _theirs = text(&record, "/info/status", "info.status")?;
+    // The dry run may be one of an installation though an upgrade is made.
+    let (status, description) = if opening.install {
+        (Status::PendingInstall, "Initial install underway")
+    } else {
+        (Status::PendingUpgrade, "Preparing upgrade")
+    };
     let first_deployed = opening.first_deployed.unwrap_or(opening.now);
     record["version"] = opening.revision.into();
     record["manifest"] = opening.manifest.into();
@@ -66,7 +71,6 @@ pub fn pending(dry_run: Value, opening: &Opening<'_>) -> Result<Value, RecordErr
     record["apply_method"] = "ssa".into();
     record["info"]["first_deployed"] = first_deployed.to_string().into();
     record["info"]["last_deployed"] = opening.now.to_string().into();
-    let status = if is_first { Status::PendingInstall } else { Status::PendingUpgrade };
     Ok(finished(record, status, description))
 }
 
