@@ -53,13 +53,34 @@ fn with_places<'a>(sources: &'a Sources, mistake: &'a Mistake, group: Group<'a>)
 }
 
 fn excerpt<'a>(sources: &Sources, mistake: &Mistake, source: &'a Source) -> Snippet<'a, Annotation<'a>> {
-    let mut text = defused(&source.text);
+    let mut text: Cow<'_, str> = without_secrets(&defused(&source.text)).into();
     for (hidden, range) in mistake.hidden.iter().filter_map(|hidden| sources.locate(hidden)) {
         if hidden == source {
             text = starred(&text, &boundaries(source, &range)).into();
         }
     }
     Snippet::source(text).path(clean(&source.path.to_string_lossy()).into_owned())
+}
+
+/// What a key is called whose value is probably a secret, also where the key is misspelt or the file is no TOML.
+const TELLING: [&str; 8] =
+    ["token", "password", "passwd", "passphrase", "credential", "apikey", "api_key", "private_key"];
+
+/// The text with stars for the plain values of keys that sound like secrets, so that offsets still hold.
+///
+/// A table or a list stands as it is: a token's place is one.
+fn without_secrets(text: &str) -> String {
+    let line = |line: &str| {
+        let Some((key, value)) = line.split_once('=') else { return line.to_owned() };
+        let key_lowered = key.to_lowercase();
+        let plain = !value.trim_start().starts_with(['{', '[']);
+        if !plain || !TELLING.iter().any(|word| key_lowered.contains(word)) {
+            return line.to_owned();
+        }
+        let begins = line.len() - value.trim_start().len();
+        starred(line, &(begins..line.trim_end().len().max(begins)))
+    };
+    text.split_inclusive('\n').map(line).collect()
 }
 
 /// The text with a star for each byte of a range, so that offsets still hold.
@@ -195,6 +216,18 @@ error: contradiction
         let mistake = Mistake::new(0..5, "a token").beside(16..17, "and this").hiding([9..13, 21..24]);
         let text = shown(&[("a.toml", "token = 'söß'\nk = 'key'\n")], vec![mistake]);
         assert!(text.contains("1 | token = '*****'\n") && !text.contains("key"), "{text}");
+    }
+
+    #[test]
+    fn a_value_whose_key_sounds_like_a_secret_is_not_shown_whatever_is_wrong_with_it() {
+        let lines =
+            ["tokenn = 'söß'", "db.Password = \"a\" x", "api_key='open", "token = { env = 'NAME' }", "keys = 'k'"];
+        let expected =
+            ["tokenn = *******", "db.Password = *****", "api_key=*****", "token = { env = 'NAME' }", "keys = 'k'"];
+        for (line, expected) in lines.into_iter().zip(expected) {
+            let text = shown(&[("a.toml", &format!("{line}\nb = 1\n"))], vec![Mistake::new(0..3, "wrong")]);
+            assert!(text.contains(&format!("1 | {expected}\n")), "{text}");
+        }
     }
 
     #[test]
