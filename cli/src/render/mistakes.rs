@@ -77,8 +77,9 @@ fn without_secrets(text: &str) -> String {
         if !plain || !TELLING.iter().any(|word| key_lowered.contains(word)) {
             return line.to_owned();
         }
-        let begins = line.len() - value.trim_start().len();
-        starred(line, &(begins..line.trim_end().len().max(begins)))
+        let quote = |c| matches!(c, '"' | '\'');
+        let begins = line.len() - value.trim_start().trim_start_matches(quote).len();
+        starred(line, &(begins..line.trim_end().trim_end_matches(quote).len().max(begins)))
     };
     text.split_inclusive('\n').map(line).collect()
 }
@@ -223,7 +224,7 @@ error: contradiction
         let lines =
             ["tokenn = 'söß'", "db.Password = \"a\" x", "api_key='open", "token = { env = 'NAME' }", "keys = 'k'"];
         let expected =
-            ["tokenn = *******", "db.Password = *****", "api_key=*****", "token = { env = 'NAME' }", "keys = 'k'"];
+            ["tokenn = '*****'", "db.Password = \"****", "api_key='****", "token = { env = 'NAME' }", "keys = 'k'"];
         for (line, expected) in lines.into_iter().zip(expected) {
             let text = shown(&[("a.toml", &format!("{line}\nb = 1\n"))], vec![Mistake::new(0..3, "wrong")]);
             assert!(text.contains(&format!("1 | {expected}\n")), "{text}");
