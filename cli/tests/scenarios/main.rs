@@ -18,5 +18,6 @@ mod left_hooks;
 mod meanwhile;
 mod order;
 mod pending;
+mod record;
 mod runtime;
 mod values;
