@@ -20,3 +20,4 @@ mod order;
 mod pending;
 mod runtime;
 mod values;
+mod writers;

@@ -80,6 +80,17 @@ impl<'a> Items<'a> {
         self.set.member(&format!("i:{index}"))
     }
 
+    /// Tells whether an item of the live list is one that others own, in a list of which some items are owned here.
+    ///
+    /// Of a list that is owned as a whole no item is.
+    pub fn is_others(&self, item: &Value) -> bool {
+        if item.is_object() || item.is_array() {
+            return self.key(item).is_some_and(|key| !self.by_key.contains_key(&key));
+        }
+        let mut members = self.set.0.into_iter().flatten();
+        members.any(|(member, _)| member.starts_with("v:")) && self.set.member(&format!("v:{item}")).is_none()
+    }
+
     fn key(&self, item: &Value) -> Option<String> {
         if self.names.is_empty() {
             return None;
@@ -122,6 +133,13 @@ pub(crate) fn writer<'a>(live: &'a Value, path: &str) -> Option<Writer<'a>> {
     let owns = |entry: &&Value| fields_of(entry).is_some_and(|set| set.reaches(&steps));
     let newest = entries(live).filter(owns).max_by_key(|entry| entry["time"].as_str())?;
     Some(Writer { manager: newest["manager"].as_str()?, scaled: newest["subresource"] == "scale" })
+}
+
+/// Finds who has set an object's replicas by way of `scale`; such writes carry no time.
+pub(crate) fn scaler(live: &Value) -> Option<&str> {
+    let replicas = |set: FieldSet<'_>| set.field("spec").and_then(|spec| spec.field("replicas")).is_some();
+    let mut scalers = entries(live).filter(|entry| entry["subresource"] == "scale");
+    scalers.find(|entry| fields_of(entry).is_some_and(replicas))?["manager"].as_str()
 }
 
 /// Tells whether a manager owns anything of an object itself, however it wrote it.

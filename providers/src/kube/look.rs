@@ -8,8 +8,10 @@ use cfrt_engine::resource::{Document, Hole, Part, Resource, ResourceId};
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 
+use super::autoscale;
 use super::call::{Apply, Call};
 use super::client::ApiError;
+use super::compare::compare;
 use super::discovery::Discovery;
 use super::fields;
 use super::gvk::{Gvk, Resolved};
@@ -36,6 +38,7 @@ pub async fn look(
     for (index, observation) in as_they_are(world, &first).await? {
         seen[index] = observation;
     }
+    autoscale::note(world, wanted, &mut seen).await?;
     let mut asked = Vec::with_capacity(again.len());
     for (index, wanted) in again {
         asked.push(async move { (index, predict(world, wanted, manager(wanted.resource)).await) });
@@ -176,7 +179,8 @@ pub(crate) async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -
         return Ok(before);
     }
     // Before ownership is migrated an apply doesn't remove what it will remove afterwards.
-    let Some(body) = to_send(&world.vault, document, live).filter(|_| !fields::needs_migration(live, manager)) else {
+    let Some(body) = to_send(&world.vault, document, live, manager).filter(|_| !fields::needs_migration(live, manager))
+    else {
         return Ok(before);
     };
     let gvk = Gvk::of_address(&wanted.resource.id.address);
@@ -194,11 +198,18 @@ pub(crate) async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -
     Ok(Observation::Present { live: Arc::clone(live), stamp: stamp.clone(), predicted: Some(predicted) })
 }
 
-/// A document as it is sent to where `live` is: secrets filled in, generated values as they are there.
+/// A document as it is sent to where `live` is: secrets filled in, generated values and what others look after as they are
+/// there. Left out, a value that is still the manager's would go.
 ///
 /// `None` where this run doesn't know a secret's value, because the rendering came from the cache.
-pub fn to_send(vault: &Vault, document: &Document, live: &Value) -> Option<Value> {
+pub fn to_send(vault: &Vault, document: &Document, live: &Value, manager: &str) -> Option<Value> {
+    let kept = compare(document, live, manager).kept;
     let mut document = document.clone();
+    for (pointer, there) in kept {
+        if let Some(place) = document.body.pointer_mut(&pointer) {
+            *place = there;
+        }
+    }
     for (pointer, hole) in &document.holes {
         let there = live.pointer(pointer).cloned();
         if let (Hole::Generated, Some(there), Some(place)) = (hole, there, document.body.pointer_mut(pointer)) {

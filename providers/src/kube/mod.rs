@@ -2,6 +2,7 @@
 
 pub mod ahead;
 mod align;
+mod autoscale;
 pub mod call;
 pub mod client;
 pub mod compare;

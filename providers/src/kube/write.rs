@@ -9,6 +9,7 @@ use cfrt_engine::plan::Step;
 use cfrt_engine::resource::{Document, Resource, Want};
 use serde_json::{Value, json};
 
+use super::autoscale;
 use super::call::{Apply, Call};
 use super::client::ApiError;
 use super::fields;
@@ -175,11 +176,11 @@ impl<'a> Target<'a> {
 
     /// The document as it is sent; secret values that came sealed from the cache are rendered afresh first.
     async fn filled(&self, document: &Document, live: &Value) -> Result<Value, DriverError> {
-        if let Some(body) = to_send(&self.world.vault, document, live) {
+        if let Some(body) = to_send(&self.world.vault, document, live, self.manager) {
             return Ok(body);
         }
         self.world.charts.reveal().await?;
-        to_send(&self.world.vault, document, live)
+        to_send(&self.world.vault, document, live, self.manager)
             .ok_or_else(|| self.failed("preparing", "a secret value in it can't be had again"))
     }
 
@@ -194,7 +195,9 @@ impl<'a> Target<'a> {
         let Some((_, live)) = found else {
             return Err(self.stale("updating", ApiError::Transport("it was deleted meanwhile".to_owned())));
         };
-        let seen = present(&self.world.vault, self.resource, live);
+        let mut seen = present(&self.world.vault, self.resource, live);
+        let first = Wanted { resource: self.resource, depth: Depth::Full, before: None };
+        autoscale::note(self.world, &[first], std::slice::from_mut(&mut seen)).await?;
         let was_predicted = matches!(step.seen, Observation::Present { predicted: Some(_), .. });
         let again = Wanted { resource: self.resource, depth: Depth::DryRun, before: Some(&seen) };
         let seen = if was_predicted { predict(self.world, &again, self.manager).await? } else { seen };
