@@ -4,6 +4,7 @@
 mod common;
 
 mod adoption;
+mod autoscaled;
 mod broken_hooks;
 mod definitions;
 mod drift;

@@ -26,12 +26,21 @@ pub struct Compared {
     ///
     /// One with `before` equal to `after` is a value that an apply would only take back from another manager.
     pub fields: Vec<FieldChange>,
-    /// The places of the document whose live values stay, with these: others look after them.
-    pub kept: Vec<(Pointer, Value)>,
+    /// The places of the document whose live values stay, since others look after them.
+    pub kept: Vec<Kept>,
     /// The manager has written the object in other ways than apply: see [`fields::migrate`].
     pub migrate: bool,
     /// The manager has written the object in no way. Until it has applied it, whose its values are stays open.
     pub foreign: bool,
+}
+
+/// A place whose live value stays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// Where it is in the document.
+    pub place: Pointer,
+    /// The value, where the manager owns it: left out it would go, and where others own it, sent it would become the manager's.
+    pub value: Option<Value>,
 }
 
 /// Compares a document, as [`normalised`](super::normalise::normalised) and with its ownership metadata, with the live object.
@@ -117,7 +126,7 @@ struct Comparison<'a> {
     aggregated: bool,
     path: Path<'a>,
     changes: Vec<FieldChange>,
-    kept: Vec<(Pointer, Value)>,
+    kept: Vec<Kept>,
 }
 
 impl<'a> Comparison<'a> {
@@ -182,7 +191,8 @@ impl<'a> Comparison<'a> {
             return;
         }
         if self.is_others(owned) && !live.is_null() {
-            self.kept.push((self.path.pointer(), live.clone()));
+            let value = owned.is_ours().then(|| live.clone());
+            self.kept.push(Kept { place: self.path.pointer(), value });
             return;
         }
         let before = (self.changes.len(), self.kept.len());

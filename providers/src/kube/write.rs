@@ -9,12 +9,11 @@ use cfrt_engine::plan::Step;
 use cfrt_engine::resource::{Document, Resource, Want};
 use serde_json::{Value, json};
 
-use super::autoscale;
 use super::call::{Apply, Call};
 use super::client::ApiError;
 use super::fields;
 use super::gvk::{Gvk, Resolved};
-use super::look::{key, predict, present, to_send};
+use super::look::{key, predict, seen, to_send};
 use super::path::lies_in;
 use super::read::{Key, get};
 use crate::world::World;
@@ -195,9 +194,7 @@ impl<'a> Target<'a> {
         let Some((_, live)) = found else {
             return Err(self.stale("updating", ApiError::Transport("it was deleted meanwhile".to_owned())));
         };
-        let mut seen = present(&self.world.vault, self.resource, live);
-        let first = Wanted { resource: self.resource, depth: Depth::Full, before: None };
-        autoscale::note(self.world, &[first], std::slice::from_mut(&mut seen)).await?;
+        let seen = seen(self.world, self.resource, live).await?;
         let was_predicted = matches!(step.seen, Observation::Present { predicted: Some(_), .. });
         let again = Wanted { resource: self.resource, depth: Depth::DryRun, before: Some(&seen) };
         let seen = if was_predicted { predict(self.world, &again, self.manager).await? } else { seen };
@@ -266,7 +263,7 @@ impl<'a> Target<'a> {
 mod tests {
     use std::sync::Arc;
 
-    use cfrt_engine::driver::Stamp;
+    use cfrt_engine::driver::{Predicted, Stamp};
     use cfrt_engine::resource::{Address, ResourceId, Trigger};
     use cfrt_engine::task::TaskId;
     use http::{Method, StatusCode};
@@ -279,7 +276,9 @@ mod tests {
     use crate::helm::binary::Search;
     use crate::kube::ahead::Ahead;
     use crate::kube::client::Kube;
+    use crate::kube::difference::difference;
     use crate::kube::discovery::Discovery;
+    use crate::kube::look::present;
     use crate::kube::watch::Watches;
     use crate::vault::Vault;
     use crate::world::{self, Access};
@@ -357,6 +356,30 @@ mod tests {
             (deleted.fault, deleted.chain().join(": ")),
             (Fault::Stale, "updating Widget n/a: it was deleted meanwhile".to_owned())
         );
+    }
+
+    #[tokio::test]
+    async fn a_prediction_is_about_the_object_that_was_seen_and_not_about_what_others_did_meanwhile() {
+        let object = |revision: &str, by_others: Value, by_us: Value| {
+            json!({"apiVersion": "a.io/v1", "kind": "Widget", "spec": by_us,
+                "metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": revision, "labels": by_others}})
+        };
+        let (moved, ours) = (json!({"moved": "by others"}), json!({"size": 1}));
+        let (now, answer) = (object("8", moved.clone(), json!({})), object("8", moved, ours));
+        let kube = Kube::refusing(move |request| match *request.method() {
+            Method::GET => (StatusCode::OK, now.to_string()),
+            _ => (StatusCode::OK, answer.to_string()),
+        });
+        let (world, step) = (world(kube), step());
+        let before = present(&world.vault, &step.resource, object("7", json!({}), json!({})));
+        let wanted = Wanted { resource: &step.resource, depth: Depth::DryRun, before: Some(&before) };
+        let seen = predict(&world, &wanted, "helm").await.expect("it is answered");
+        let Observation::Present { live, stamp, predicted: Some(Predicted::Live(predicted)) } = seen else {
+            panic!("it is there, and predicted: {seen:?}")
+        };
+        assert_eq!(stamp.revision, "8");
+        let moves: Vec<String> = difference(&live, &predicted).into_iter().map(|field| field.path).collect();
+        assert_eq!(moves, ["spec.size"]);
     }
 
     /// How a creation fares that the server calls a conflict, where something is there or not.
