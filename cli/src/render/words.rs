@@ -198,7 +198,7 @@ pub(crate) fn name(id: &ResourceId) -> String {
 pub(crate) fn hidden_behind(step: &Step) -> Option<&ResourceId> {
     match &step.seen {
         Observation::Hidden { behind } => Some(behind),
-        Observation::Absent | Observation::Present { .. } => None,
+        Observation::Absent | Observation::Unmoved | Observation::Present { .. } => None,
     }
 }
 
