@@ -62,9 +62,11 @@ pub(crate) async fn note(world: &World, wanted: &[Wanted<'_>], seen: &mut [Obser
 
 /// Who has scaled an object away from what its document says, but for someone who has ended it: autoscalers leave that alone.
 fn scaled_by<'a>(resource: &Resource, live: &'a Value) -> Option<&'a str> {
+    let (by, there) = (scaler(live)?, &live["spec"]["replicas"]);
     let wanted = &resource.want.document()?.body["spec"]["replicas"];
-    let there = &live["spec"]["replicas"];
-    let by = scaler(live).filter(|_| wanted.is_number() && there.is_number() && wanted != there)?;
+    if !wanted.is_number() || !there.is_number() || wanted == there {
+        return None;
+    }
     (*there != 0 || !is_person(by)).then_some(by)
 }
 
@@ -74,7 +76,7 @@ fn is_person(manager: &str) -> bool {
 
 /// The autoscalers of a namespace that a batch removes.
 fn removed<'a>(wanted: &[Wanted<'a>], namespace: &str) -> BTreeSet<&'a str> {
-    let removed = wanted.iter().map(|one| one.resource).filter(|resource| resource.want.document().is_none());
+    let removed = wanted.iter().map(|one| one.resource).filter(|resource| !resource.want.is_something());
     let address = removed.map(|resource| &resource.id.address).filter(|address| {
         address.scope == namespace && Gvk::of_address(address).is_version_of(&Gvk::new("autoscaling/v2", KIND))
     });
@@ -140,8 +142,6 @@ fn target(gvk: &Gvk, name: &str) -> Target {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use cfrt_engine::driver::Depth;
     use cfrt_engine::resource::{Address, Document, ResourceId, Trigger, Want};
     use cfrt_engine::task::TaskId;
@@ -154,7 +154,7 @@ mod tests {
             id: ResourceId::whole(Address::new(kind, "n", name)),
             task: TaskId { kind: "chart", name: String::new() },
             driver: "object",
-            want: body.map_or(Want::Absent, |body| Want::Present(Arc::new(Document { body, ..Document::default() }))),
+            want: body.map_or(Want::Absent, |body| Want::Present(Document { body, ..Document::default() }.into())),
             needs: Vec::new(),
             trigger: Trigger::Differs,
             settings: Value::Null,

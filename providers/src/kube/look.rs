@@ -192,7 +192,7 @@ fn has_moved(predicted: &Observation) -> bool {
         Observation::Present { stamp, predicted: Some(Predicted::Live(answer)), .. } => {
             answer["metadata"]["resourceVersion"].as_str().is_some_and(|now| now != stamp.revision)
         }
-        Observation::Present { .. } | Observation::Absent | Observation::Hidden { .. } => false,
+        Observation::Present { .. } | Observation::Absent | Observation::Unmoved | Observation::Hidden { .. } => false,
     }
 }
 
