@@ -56,6 +56,7 @@ pub fn compare(wanted: &Document, live: &Value, manager: &str) -> Compared {
         holes: &wanted.holes,
         removes: applied.is_some(),
         path: Path::default(),
+        texts: fields::owns_texts(live, manager),
         autoscaled: is_autoscaled(live),
         aggregated: conventions.aggregates_roles() && wanted.body["aggregationRule"].is_object(),
         changes: Vec::new(),
@@ -120,6 +121,8 @@ struct Comparison<'a> {
     holes: &'a BTreeMap<Pointer, Hole>,
     /// Whether what is owned was once named by a document of ours.
     removes: bool,
+    /// Whether texts of a Secret were applied as such.
+    texts: bool,
     /// Whether an autoscaler looks after the replicas.
     autoscaled: bool,
     /// Whether the rules are gathered from other roles.
@@ -147,10 +150,12 @@ impl<'a> Comparison<'a> {
     }
 
     fn map(&mut self, wanted: &'a Map<String, Value>, live: &'a Map<String, Value>, owned: Owned<'a>) {
+        let texts = self.texts(owned);
         for (key, value) in wanted {
             let below = match owned.field(key) {
                 // An object's metadata is never owned as a whole, and not at all where it names nothing but the object.
                 Owned::Lost if self.path.is_root() && key == "metadata" => Owned::Fields(FieldSet::default()),
+                Owned::Lost if texts.is_some() && key == "data" => Owned::Fields(FieldSet::default()),
                 below => below,
             };
             self.at(Step::Key(key), |walk| match live.get(key) {
@@ -162,6 +167,19 @@ impl<'a> Comparison<'a> {
             Owned::Whole => self.added(wanted, live),
             Owned::Fields(set) if self.removes => self.no_longer_named(wanted, live, set),
             Owned::Fields(_) | Owned::Lost | Owned::Foreign => {}
+        }
+        if let (Some(texts), Some(Value::Object(there))) = (texts, live.get("data")) {
+            let nothing = Map::new();
+            let named = wanted.get("data").and_then(Value::as_object).unwrap_or(&nothing);
+            self.at(Step::Key("data"), |walk| walk.no_longer_named(named, there, texts));
+        }
+    }
+
+    /// The texts of a Secret that were applied as such: nobody owns them where they are stored.
+    fn texts(&self, owned: Owned<'a>) -> Option<FieldSet<'a>> {
+        match owned {
+            Owned::Fields(set) if self.texts && self.removes && self.path.is_root() => set.field("stringData"),
+            Owned::Fields(_) | Owned::Whole | Owned::Lost | Owned::Foreign => None,
         }
     }
 

@@ -155,12 +155,22 @@ pub fn needs_migration(live: &Value, manager: &str) -> bool {
     })
 }
 
-/// Gives the object's `managedFields` with the manager's ordinary writes turned into fields that it applied.
+/// Tells whether a manager owns texts of a Secret under the name by which it applied them, and not where they are stored.
+///
+/// An apply that no longer names such a text leaves it standing.
+pub(crate) fn owns_texts(live: &Value, manager: &str) -> bool {
+    let is_secret = live["kind"] == "Secret" && live["apiVersion"] == "v1";
+    let texts = || owned(live, manager)?.field("stringData");
+    is_secret && texts().is_some_and(|texts| !texts.is_leaf())
+}
+
+/// Gives the object's `managedFields` with the manager's ordinary writes turned into fields that it applied, and texts of a
+/// Secret turned into what they are stored as.
 ///
 /// Until that is done an apply that no longer names a field leaves it standing. `None` where there is nothing to do.
 /// Field sets of different API versions can't be united: an entry of another version than the applied one's stays.
 pub fn migrate(live: &Value, manager: &str) -> Option<Value> {
-    if !needs_migration(live, manager) {
+    if !needs_migration(live, manager) && !owns_texts(live, manager) {
         return None;
     }
     let all: Vec<_> = entries(live).collect();
@@ -178,6 +188,11 @@ pub fn migrate(live: &Value, manager: &str) -> Option<Value> {
         } else {
             migrated.push((*entry).clone());
         }
+    }
+    if owns_texts(live, manager)
+        && let Some(texts) = applied["fieldsV1"].as_object_mut().and_then(|fields| fields.remove("f:stringData"))
+    {
+        unite(&mut applied["fieldsV1"]["f:data"], &texts);
     }
     migrated[place] = applied;
     Some(Value::Array(migrated))
@@ -315,6 +330,19 @@ mod tests {
         assert!(!needs_migration(&live(&[applied.clone(), scale.clone()]), "helm"));
         assert_eq!(migrate(&live(&[applied, scale]), "helm"), None);
         assert_eq!(migrate(&object, "nobody"), None);
+    }
+
+    #[test]
+    fn texts_that_were_applied_are_owned_where_they_are_stored() {
+        let fields = json!({"f:data": {"f:a": {}}, "f:stringData": {".": {}, "f:b": {}}, "f:type": {}});
+        let mut object = live(&[entry("helm", "Apply", "v1", &fields)]);
+        assert_eq!(migrate(&object, "helm"), None, "only Secrets have texts");
+        (object["apiVersion"], object["kind"]) = (json!("v1"), json!("Secret"));
+        assert!(owns_texts(&object, "helm") && !needs_migration(&object, "helm"));
+        let stored = json!({"f:data": {".": {}, "f:a": {}, "f:b": {}}, "f:type": {}});
+        assert_eq!(migrate(&object, "helm"), Some(json!([entry("helm", "Apply", "v1", &stored)])));
+        object["metadata"]["managedFields"][0]["fieldsV1"]["f:stringData"] = json!({});
+        assert_eq!(migrate(&object, "helm"), None, "there are none");
     }
 
     #[test]

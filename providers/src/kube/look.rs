@@ -235,8 +235,8 @@ async fn predict_once(
         return Ok(before);
     }
     // Before ownership is migrated an apply doesn't remove what it will remove afterwards.
-    let Some(body) = to_send(&world.vault, document, live, manager).filter(|_| !fields::needs_migration(live, manager))
-    else {
+    let is_migrated = !fields::needs_migration(live, manager) && !fields::owns_texts(live, manager);
+    let Some(body) = to_send(&world.vault, document, live, manager).filter(|_| is_migrated) else {
         return Ok(before);
     };
     let gvk = Gvk::of_address(&resource.id.address);

@@ -106,3 +106,18 @@ fn items_of_others_stay_in_lists_that_are_merged_and_in_no_other() {
     let set = json!({"f:metadata": {"f:finalizers": {"v:\"a\"": {}, "v:\"b\"": {}}}});
     assert_eq!(places(&held(&json!(["a"])), &held(&json!(["a", "b"])), &set).0, ["metadata.finalizers[1]"]);
 }
+
+#[test]
+fn texts_that_were_applied_as_such_are_no_difference_until_they_are_no_longer_named() {
+    let secret = |data: &Value| json!({"apiVersion": "v1", "kind": "Secret", "data": data, "type": "Opaque"});
+    let live = secret(&json!({"a": "eA==", "b": "eQ==", "theirs": "eg=="}));
+    let fields = json!({"f:stringData": {"f:a": {}, "f:b": {}}, "f:type": {}});
+    assert_eq!(places(&secret(&json!({"a": "eA==", "b": "eQ=="})), &live, &fields).0, none());
+    assert_eq!(places(&secret(&json!({"a": "eA==", "b": "eg=="})), &live, &fields).0, ["data.b"]);
+    assert_eq!(places(&secret(&json!({"a": "eA=="})), &live, &fields).0, ["data.b"]);
+    let silent = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque"});
+    assert_eq!(places(&silent, &live, &fields).0, ["data.a", "data.b"]);
+    let both = json!({"f:data": {"f:a": {}}, "f:stringData": {"f:b": {}}, "f:type": {}});
+    assert_eq!(places(&secret(&json!({"b": "eQ=="})), &live, &both).0, ["data.a"]);
+    assert_eq!(places(&secret(&json!({"a": "eA=="})), &live, &both).0, ["data.b"]);
+}
