@@ -1,6 +1,7 @@
 //! The exit codes: a contract. What went how to the one number that scripts see.
 
 use cfrt_engine::change::Action;
+use cfrt_engine::drift::Drift;
 use cfrt_engine::driver::Fault;
 use cfrt_engine::plan::Plan;
 use cfrt_engine::report::Report;
@@ -124,6 +125,22 @@ impl Exit {
             Self::Changes
         } else {
             Self::Done
+        }
+    }
+
+    /// How a look for drift ends, whatever an apply would say of the rest.
+    pub(crate) fn of_drift(drift: &Drift, detailed: bool) -> Self {
+        match (drift.findings.is_empty(), drift.changes > 0) {
+            (true, false) => Self::Done,
+            (true, true) => {
+                if detailed {
+                    Self::Changes
+                } else {
+                    Self::Done
+                }
+            }
+            (false, false) => Self::Drift,
+            (false, true) => Self::DriftAndChanges,
         }
     }
 

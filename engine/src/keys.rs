@@ -30,7 +30,7 @@ impl Key {
 }
 
 /// The keys that belong to no single kind of task.
-pub const SHARED: [Key; 7] = [
+pub const SHARED: [Key; 8] = [
     Key {
         table: "",
         name: "schema",
@@ -86,6 +86,15 @@ pub const SHARED: [Key; 7] = [
         default: REQUIRED,
         meaning: "its Helm release",
         example: "\"cf-gitops-runtime\"",
+    },
+    Key {
+        table: "drift",
+        name: "ignore",
+        sort: "array",
+        default: "none",
+        meaning: "what may move: `cfrt explain drift.ignore`",
+        example: "[{ resource = \"Deployment codefresh/app-proxy\", field = \"spec.replicas\",\n\
+                  \u{20}            reason = \"a test under load\", until = 2026-12-31 }]",
     },
 ];
 

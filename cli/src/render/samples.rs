@@ -46,7 +46,7 @@ pub(crate) fn core(kind: &str, name: &str) -> Address {
 
 /// A field that moves from one value to another.
 pub(crate) fn moved(path: &str, before: Value, after: Value) -> FieldChange {
-    FieldChange { path: path.to_owned(), before: Some(before), after: Some(after) }
+    FieldChange::new(path, Some(before), Some(after))
 }
 
 /// A change for a reason.

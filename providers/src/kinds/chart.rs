@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use toml::Spanned;
 
 use crate::drivers::hook::{self, Earlier};
+use crate::drivers::object::origin::LastApplied;
 use crate::drivers::object::{HELM, OWN, Object};
 use crate::drivers::release::Settings;
 use crate::drivers::release::survey::{ChartAnswer, ChartQuestion, HookItem, Item};
@@ -184,11 +185,12 @@ impl Task for OneChart {
         let owner = release.id.clone();
         let crds: Vec<Resource> = answer.crds.iter().map(|item| definition(id, item)).collect();
         let [before, after] = answer.hooks.each_ref().map(|hooks| hooks_of(id, &owner, answer, hooks));
-        let objects = self.objects(id, &answer.objects, &answer.dropped);
+        let objects = self.objects(id, answer);
         // What becomes a hook that runs first is replaced by it.
         let replaced = |address: &&Address| before.iter().any(|hook| hook.id.address == **address);
         let removed = answer.removed.iter().filter(|address| !replaced(address));
-        let removed: Vec<Resource> = removed.map(|address| self.removal(id, address)).collect();
+        let removed: Vec<Resource> =
+            removed.map(|address| self.removal(id, address, &answer.last.of(address))).collect();
         // Helm can't say what it would release before it knows the kinds, so their definitions come before the release.
         let early = |object: &&Resource| answer.definitions.contains(&object.id.address);
         let (early, inside): (Vec<_>, Vec<_>) = objects.iter().partition(early);
@@ -266,18 +268,20 @@ impl OneChart {
         }
     }
 
-    fn removal(&self, id: &TaskId, address: &Address) -> Resource {
-        let settings = Object::settings_of_removed(&self.question.release, &self.question.namespace);
+    fn removal(&self, id: &TaskId, address: &Address, last: &LastApplied) -> Resource {
+        let settings = Object::settings_of_removed(&self.question.release, &self.question.namespace, last);
         Resource { settings, ..object(id, address, Want::Absent, HELM) }
     }
 
-    fn objects(&self, id: &TaskId, items: &[Item], dropped: &BTreeMap<Address, Vec<String>>) -> Vec<Resource> {
+    fn objects(&self, id: &TaskId, answer: &ChartAnswer) -> Vec<Resource> {
+        let items = &answer.objects;
         let bodies: Vec<&Value> = items.iter().map(|item| &item.document.body).collect();
         let needs = needs(&bodies, &self.question.namespace);
         let whole = |index: &usize| Need::Resource(ResourceId::whole(items[*index].address.clone()));
         let objects = items.iter().zip(needs).map(|(item, needs)| {
             let want = Want::Present(Arc::clone(&item.document));
-            let settings = Object::settings_after(HELM, dropped.get(&item.address).map_or(&[], Vec::as_slice));
+            let dropped = answer.dropped.get(&item.address).map_or(&[][..], Vec::as_slice);
+            let settings = Object::settings_of_chart(&answer.last.of(&item.address), dropped);
             Resource { needs: needs.iter().map(whole).collect(), settings, ..object(id, &item.address, want, HELM) }
         });
         objects.collect()

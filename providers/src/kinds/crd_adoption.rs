@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::chart;
 use crate::drivers::object::adoption::{Former, Settings, ownership};
+use crate::drivers::object::origin::with_last;
 use crate::drivers::release::survey::ChartAnswer;
 use crate::kube::gvk::Gvk;
 use crate::undo::{Undo, UndoQuestion};
@@ -147,7 +148,9 @@ impl Task for Adoption {
         let definitions = chart.objects.iter().filter(|item| Gvk::of_address(&item.address).is_crd());
         let wanted = definitions.filter(|item| self.adopts(&item.address.name));
         let resources = wanted.map(|item| {
-            adoption(id, item.address.clone(), ownership(&item.document.body, &self.settings), &self.settings)
+            let body = ownership(&item.document.body, &self.settings);
+            let resource = adoption(id, item.address.clone(), body, &self.settings);
+            Resource { settings: with_last(resource.settings, &chart.last.of(&item.address)), ..resource }
         });
         let resources = resources.collect();
         Ok(Expansion { resources, ..Expansion::default() })

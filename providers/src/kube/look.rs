@@ -15,7 +15,7 @@ use super::fields;
 use super::gvk::{Gvk, Resolved};
 use super::read::{Key, ReadError, read};
 use crate::vault::Vault;
-use crate::world::World;
+use crate::world::{Access, World};
 
 /// How many dry runs are asked for at once; more only queue at the server (kube-apiserver 1.34, measured).
 const DRY_RUNS_AT_ONCE: usize = 8;
@@ -188,6 +188,8 @@ pub(crate) async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -
             let object = reply.json().map_err(|error| unpredictable(wanted.resource, error))?;
             Predicted::Live(Arc::new(sealed(&world.vault, wanted.resource, object)))
         }
+        // Who may only read is to learn what we can tell without asking.
+        Err(ApiError::Status { code: 403, .. }) if world.access == Access::ReadOnly => Predicted::NotPermitted,
         Err(ApiError::Status { code: 400 | 409 | 422 | 500, message, .. }) => Predicted::Refused(message),
         Err(error) => return Err(unpredictable(wanted.resource, error)),
     };

@@ -73,7 +73,7 @@ fn suspects(document: &Document, live: &Value, manager: &str) -> Vec<FieldChange
 
 /// Replicas that an autoscaler set, and the certificates that others inject.
 fn is_the_clusters(path: &str, live: &Value) -> bool {
-    let is_scaled = |writer: Writer<'_>| writer.scaled && !writer.manager.starts_with("kubectl");
+    let is_scaled = |writer: Writer<'_>| writer.subresource == Some("scale") && !writer.manager.starts_with("kubectl");
     path.ends_with(".caBundle") || (path == "spec.replicas" && writer(live, path).is_some_and(is_scaled))
 }
 

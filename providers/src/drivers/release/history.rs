@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
+use cfrt_engine::change::Moved;
 use cfrt_engine::driver::{DriverError, Fault};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,10 @@ use crate::helm::record::{self, Revision, Status};
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube, Reply};
 use crate::kube::gvk::{Gvk, Resolved};
+
+mod made;
+
+pub use made::ours;
 
 /// How many revisions Helm keeps where nobody says otherwise.
 const KEPT: usize = 10;
@@ -46,14 +51,10 @@ pub struct History {
     pub seen: Vec<Seen>,
     /// The hook that has not ended yet, where the newest is pending and hasn't been written for long.
     pub hook: Option<String>,
-}
-
-impl History {
-    /// The newest revision, where it was begun and not written for so long that whoever began it has given it up, unless
-    /// they wait for a hook: helm touches nothing while it waits.
-    pub fn begun_long_ago(&self) -> Option<&Revision> {
-        self.newest.as_ref().filter(|newest| newest.status.is_pending() && self.age >= ABANDONED_AFTER)
-    }
+    /// Who made the record of the newest, and when.
+    pub maker: Moved,
+    /// Where someone else made the newest: the newest one that we made, as far as it is known.
+    pub ours: Option<Revision>,
 }
 
 /// A record as a plan saw it.
@@ -84,6 +85,8 @@ struct Metadata {
     uid: String,
     #[serde(default)]
     labels: std::collections::BTreeMap<String, String>,
+    #[serde(default, rename = "managedFields")]
+    managed_fields: Value,
 }
 
 #[derive(Deserialize)]
@@ -154,8 +157,11 @@ impl Records {
     pub fn unpack(self) -> Result<History, DriverError> {
         let mut revisions = self.records.iter().map(Record::decode);
         let newest = revisions.next().transpose()?;
-        let (earlier, seen) = (revisions.collect::<Result<_, _>>()?, seen(&self.records));
-        Ok(History { newest, earlier, age: self.age, seen, hook: None })
+        let (earlier, seen) = (revisions.collect::<Result<Vec<_>, _>>()?, seen(&self.records));
+        let maker = self.records.first().map(Record::maker).unwrap_or_default();
+        let overtaken = self.records.iter().skip(1).position(Record::is_ours).filter(|_| !self.records[0].is_ours());
+        let ours = overtaken.and_then(|index| earlier.get(index).cloned());
+        Ok(History { newest, earlier, age: self.age, seen, hook: None, maker, ours })
     }
 }
 

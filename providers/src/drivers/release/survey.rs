@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::at_work;
 use super::dropped::Dropped;
 use super::history::{self, History, ReleaseName};
+use super::last::Last;
 use super::next::{Next, next, same_texts};
 use crate::blocking::blocking;
 use crate::helm::chart::{Chart, ChartSource};
@@ -73,6 +74,8 @@ pub struct ChartAnswer {
     pub removed: Vec<Address>,
     /// The fields that an earlier revision named in objects that stay, and this one doesn't name, by object.
     pub dropped: BTreeMap<Address, Vec<String>>,
+    /// What was applied last of the release's objects.
+    pub last: Last,
     /// The revision that comes next, if one does.
     pub next: Next,
     /// What the user should know besides.
@@ -111,6 +114,7 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
     let request = request(world, question, chart, values.clone(), records.is_install());
     let history = async { with_hook(world, &release, blocking(|| records.unpack()).await?).await };
     let (history, rendering) = futures::try_join!(history, render(world, request))?;
+    let history = with_ours(world, &release, history, &rendering).await?;
     let (vault, discovery) = (Arc::clone(&world.vault), Arc::clone(&world.discovery));
     let question = question.clone();
     blocking(move || answer(&vault, &discovery, &question, &history, &rendering, values)).await
@@ -121,6 +125,21 @@ async fn with_hook(world: &World, release: &ReleaseName, history: History) -> Re
     let Some(pending) = history.begun_long_ago() else { return Ok(history) };
     let hook = at_work::hook(&world.kube, &release.namespace, pending).await?;
     Ok(History { hook, ..history })
+}
+
+/// The same with the last revision that we made, where others have made one since that holds something else.
+async fn with_ours(
+    world: &World,
+    release: &ReleaseName,
+    history: History,
+    rendering: &Rendering,
+) -> Result<History, DriverError> {
+    let same = |newest: &Revision| same_texts(&world.vault, newest, rendering);
+    if history.is_ours() || history.ours.is_some() || history.newest.as_ref().is_none_or(same) {
+        return Ok(history);
+    }
+    let ours = history::ours(&world.kube, release).await?;
+    Ok(History { ours, ..history })
 }
 
 /// Renders, and asks at once for the lists of what was rendered: while they come, there is much to unpack.
@@ -160,7 +179,9 @@ pub fn answer(
     let places = Places::of(discovery, question, crds.iter().chain(&objects));
     let (crds, objects) = (places.items(&rendering.crds, crds)?, places.items(&rendering.objects, objects)?);
     let earlier = other.into_iter().chain(history.earlier.iter().filter(others));
-    let dropped = Dropped::of(earlier, |document| places.address(document), question, &objects, &crds)?;
+    let place = |document: &Value| places.address(document);
+    let dropped = Dropped::of(earlier, place, question, &objects, &crds)?;
+    let last = Last::held_against(vault, history, rendering, question, place, &objects);
     Ok(ChartAnswer {
         name: rendering.chart.name.clone(),
         version: rendering.chart.version.clone(),
@@ -172,6 +193,7 @@ pub fn answer(
         objects,
         removed: dropped.objects,
         dropped: dropped.fields,
+        last,
         remarks: next.remark(history).into_iter().chain(remarks(rendering)).collect(),
         values,
         next,

@@ -1,0 +1,1 @@
+//! What plans are found to have moved.
