@@ -210,7 +210,7 @@ pub(crate) fn who(moved: &Moved) -> String {
 pub(crate) fn hidden_behind(step: &Step) -> Option<&ResourceId> {
     match &step.seen {
         Observation::Hidden { behind } => Some(behind),
-        Observation::Absent | Observation::Present { .. } => None,
+        Observation::Absent | Observation::Unmoved | Observation::Present { .. } => None,
     }
 }
 

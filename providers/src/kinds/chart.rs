@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use cfrt_engine::desired::DesiredState;
 use cfrt_engine::facts::Facts;
@@ -19,7 +18,6 @@ use crate::drivers::object::origin::LastApplied;
 use crate::drivers::object::{HELM, OWN, Object};
 use crate::drivers::release::Settings;
 use crate::drivers::release::survey::{ChartAnswer, ChartQuestion, HookItem, Item};
-use crate::kube::needs::needs;
 use crate::platform::{Platform, platform};
 
 mod written;
@@ -274,12 +272,9 @@ impl OneChart {
     }
 
     fn objects(&self, id: &TaskId, answer: &ChartAnswer) -> Vec<Resource> {
-        let items = &answer.objects;
-        let bodies: Vec<&Value> = items.iter().map(|item| &item.document.body).collect();
-        let needs = needs(&bodies, &self.question.namespace);
-        let whole = |index: &usize| Need::Resource(ResourceId::whole(items[*index].address.clone()));
-        let objects = items.iter().zip(needs).map(|(item, needs)| {
-            let want = Want::Present(Arc::clone(&item.document));
+        let whole = |index: &usize| Need::Resource(ResourceId::whole(answer.objects[*index].address.clone()));
+        let objects = answer.objects.iter().zip(&answer.needs).map(|(item, needs)| {
+            let want = Want::Present(item.document.clone());
             let dropped = answer.dropped.get(&item.address).map_or(&[][..], Vec::as_slice);
             let settings = Object::settings_of_chart(&answer.last.of(&item.address), dropped);
             Resource { needs: needs.iter().map(whole).collect(), settings, ..object(id, &item.address, want, HELM) }
@@ -306,7 +301,7 @@ fn hooks_of(id: &TaskId, owner: &ResourceId, answer: &ChartAnswer, hooks: &[Hook
             id: ResourceId { address: hook.item.address.clone(), part: Part::Fields(hook.event) },
             task: id.clone(),
             driver: "hook",
-            want: Want::Present(Arc::clone(&hook.item.document)),
+            want: Want::Present(hook.item.document.clone()),
             needs: Vec::new(),
             trigger: Trigger::With(owner.clone()),
             settings: serde_json::to_value(settings).unwrap_or(Value::Null),
@@ -317,7 +312,7 @@ fn hooks_of(id: &TaskId, owner: &ResourceId, answer: &ChartAnswer, hooks: &[Hook
 
 /// A definition of a `crds/` folder: Helm makes it where there is none, and never touches it again.
 fn definition(id: &TaskId, item: &Item) -> Resource {
-    object(id, &item.address, Want::Existing(Arc::clone(&item.document)), OWN)
+    object(id, &item.address, Want::Existing(item.document.clone()), OWN)
 }
 
 fn object(id: &TaskId, address: &Address, want: Want, manager: &str) -> Resource {

@@ -1,7 +1,6 @@
 //! `crd-adoption`: the definitions that the chart templates are taken over from whoever made them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use cfrt_engine::compile::{Entry, Tasks};
 use cfrt_engine::desired::DesiredState;
@@ -148,7 +147,7 @@ impl Task for Adoption {
         let definitions = chart.objects.iter().filter(|item| Gvk::of_address(&item.address).is_crd());
         let wanted = definitions.filter(|item| self.adopts(&item.address.name));
         let resources = wanted.map(|item| {
-            let body = ownership(&item.document.body, &self.settings);
+            let body = ownership(&item.address, &self.settings);
             let resource = adoption(id, item.address.clone(), body, &self.settings);
             Resource { settings: with_last(resource.settings, &chart.last.of(&item.address)), ..resource }
         });
@@ -206,7 +205,7 @@ fn adoption(id: &TaskId, address: Address, body: Value, settings: &Settings) -> 
         id: ResourceId { address, part: Part::Adoption },
         task: id.clone(),
         driver: "object",
-        want: Want::Present(Arc::new(Document { body, ..Document::default() })),
+        want: Want::Present(Document { body, ..Document::default() }.into()),
         needs: Vec::new(),
         trigger: Trigger::Differs,
         settings: settings.to_json(),

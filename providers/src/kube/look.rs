@@ -122,7 +122,7 @@ pub enum Whereabouts<'a> {
 /// Finds out where an object is to be looked for. A version that is not served doesn't hide what others serve.
 pub fn whereabouts<'a>(discovery: &Discovery, brought: &Brought<'a>, resource: &Resource) -> Whereabouts<'a> {
     let gvk = Gvk::of_address(&resource.id.address);
-    let wanted = resource.want.document().is_some();
+    let wanted = resource.want.is_something();
     match (discovery.resolve(&gvk), discovery.find(&gvk), brought.get(&gvk)) {
         (Some(kind), _, _) => Whereabouts::Kept(kind),
         (None, Some(other), definition) if definition.is_some() || !wanted => Whereabouts::Kept(other),
@@ -135,7 +135,7 @@ pub fn whereabouts<'a>(discovery: &Discovery, brought: &Brought<'a>, resource: &
 /// An object that isn't there; one whose version is yet to come is looked for again under that.
 pub fn missing(brought: &Brought<'_>, resource: &Resource) -> Observation {
     match brought.get(&Gvk::of_address(&resource.id.address)) {
-        Some(definition) if resource.want.document().is_some() => Observation::Hidden { behind: (*definition).clone() },
+        Some(definition) if resource.want.is_something() => Observation::Hidden { behind: (*definition).clone() },
         Some(_) | None => Observation::Absent,
     }
 }

@@ -317,7 +317,7 @@ mod tests {
             id: ResourceId::whole(Address::new("a.io/v1/Widget", "n", "a")),
             task: TaskId { kind: "chart", name: String::new() },
             driver: "object",
-            want: Want::Present(Arc::new(Document { body, ..Document::default() })),
+            want: Want::Present(Document { body, ..Document::default() }.into()),
             needs: Vec::new(),
             trigger: Trigger::Differs,
             settings: Value::Null,

@@ -141,6 +141,7 @@ impl Driver<MapWorld> for MapDriver {
             return Change::of(Action::Refuse).because("it is protected");
         }
         match (seen, resource.want.document()) {
+            (Observation::Unmoved, _) => Change::of(Action::Keep),
             (Observation::Absent | Observation::Hidden { .. }, _) => Change::of(Action::Create),
             (Observation::Present { .. }, None) => Change::of(Action::Delete),
             (Observation::Present { live, predicted, .. }, Some(_)) => match predicted {

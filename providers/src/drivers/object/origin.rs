@@ -68,7 +68,7 @@ pub(super) fn with_origin(resource: &Resource, seen: &Observation, change: Chang
     let last = last_applied(resource);
     let live = match seen {
         Observation::Present { live, .. } => Some(&**live),
-        Observation::Absent | Observation::Hidden { .. } => None,
+        Observation::Absent | Observation::Unmoved | Observation::Hidden { .. } => None,
     };
     let fields = change.fields.into_iter().map(|field| {
         let origin = live.and_then(|live| of_field(&last, live, &field));

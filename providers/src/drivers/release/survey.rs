@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cfrt_engine::driver::{DriverError, Fault};
-use cfrt_engine::resource::{Address, Document};
+use cfrt_engine::resource::{Address, Document, LazyDocument};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ use crate::helm::render::RenderRequest;
 use crate::helm::rendering::{Identity, Rendered, Rendering};
 use crate::helm::values::{self, ValuesError};
 use crate::kube::discovery::Discovery;
-use crate::kube::gvk::{Gvk, Resolved, address};
+use crate::kube::gvk::{Gvk, address, scope};
 use crate::kube::normalise::{normalised, owned_by_release};
 use crate::kube::read::read_ahead;
 use crate::vault::Vault;
@@ -66,6 +66,8 @@ pub struct ChartAnswer {
     pub crds: Vec<Item>,
     /// The release's objects.
     pub objects: Vec<Item>,
+    /// For each of them those that must be settled before it.
+    pub needs: Vec<Vec<usize>>,
     /// Those of them that define kinds of others of them, which the server doesn't know yet.
     pub definitions: Vec<Address>,
     /// The hooks that run before the objects and those that run after them, each in its order.
@@ -88,7 +90,7 @@ pub struct Item {
     /// Where it is.
     pub address: Address,
     /// What it should be, without what the server never stores; the release's own objects say that they are.
-    pub document: Arc<Document>,
+    pub document: LazyDocument,
 }
 
 /// A hook and where it is.
@@ -166,18 +168,19 @@ pub fn answer(
     discovery: &Discovery,
     question: &ChartQuestion,
     history: &History,
-    rendering: &Rendering,
+    rendering: &Arc<Rendering>,
     values: Value,
 ) -> Result<ChartAnswer, DriverError> {
     // What holds the same texts holds nothing that this rendering doesn't.
     let others = |revision: &&Revision| !same_texts(vault, revision, rendering);
     let other = history.newest.as_ref().filter(others);
     let next = next(vault, history, other, rendering, &values);
-    let crds: Vec<Document> = rendering.crds.iter().map(|crd| stored(crd.to_document())).collect();
-    let objects = rendering.objects.iter().map(|object| owned(object.to_document(), question));
-    let objects: Vec<Document> = objects.collect();
-    let places = Places::of(discovery, question, crds.iter().chain(&objects));
-    let (crds, objects) = (places.items(&rendering.crds, crds)?, places.items(&rendering.objects, objects)?);
+    let places = Places::of(discovery, question, rendering);
+    let crds = places.items(&rendering.crds, |place| {
+        let rendering = Arc::clone(rendering);
+        LazyDocument::new(rendering.crds[place].digest.clone(), move || stored(rendering.crds[place].to_document()))
+    })?;
+    let objects = places.items(&rendering.objects, |place| owned(rendering, place, question))?;
     let earlier = other.into_iter().chain(history.earlier.iter().filter(others));
     let place = |document: &Value| places.address(document);
     let dropped = Dropped::of(earlier, place, question, &objects, &crds)?;
@@ -189,8 +192,9 @@ pub fn answer(
         rendering: rendering.digest.clone(),
         crds,
         hooks: places.hooks(rendering, next.install)?,
-        definitions: places.definitions(&objects),
+        definitions: places.definitions(&rendering.objects, &objects),
         objects,
+        needs: rendering.needs.clone(),
         removed: dropped.objects,
         dropped: dropped.fields,
         last,
@@ -248,10 +252,14 @@ fn stored(document: Document) -> Document {
     Document { body: normalised(document.body), ..document }
 }
 
-/// The same, with the metadata by which helm knows whose it is.
-fn owned(document: Document, question: &ChartQuestion) -> Document {
-    let document = stored(document);
-    Document { body: owned_by_release(document.body, &question.release, &question.namespace), ..document }
+/// An object of a rendering, with the metadata by which helm knows whose it is.
+fn owned(rendering: &Arc<Rendering>, place: usize, question: &ChartQuestion) -> LazyDocument {
+    let (rendering, release, namespace) = (Arc::clone(rendering), question.release.clone(), question.namespace.clone());
+    let digest = format!("{} of {namespace}/{release}", rendering.objects[place].digest);
+    LazyDocument::new(digest, move || {
+        let document = stored(rendering.objects[place].to_document());
+        Document { body: owned_by_release(document.body, &release, &namespace), ..document }
+    })
 }
 
 /// Where objects of a chart are: in their own namespace, in the release's, or in none.
@@ -262,53 +270,51 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn of<'d>(
-        discovery: &'a Discovery,
-        question: &'a ChartQuestion,
-        documents: impl Iterator<Item = &'d Document>,
-    ) -> Self {
-        let bodies = documents.map(|document| &document.body);
-        let definitions = bodies.filter(|body| Gvk::of(body).is_some_and(|gvk| gvk.is_crd()));
-        let brought = definitions.flat_map(Resolved::of_crd).map(|kind| (kind.gvk, kind.namespaced)).collect();
+    fn of(discovery: &'a Discovery, question: &'a ChartQuestion, rendering: &Rendering) -> Self {
+        let brought = rendering.crds.iter().chain(&rendering.objects).flat_map(|definition| &definition.brings);
+        let brought = brought.map(|kind| (kind.gvk.clone(), kind.namespaced)).collect();
         Self { discovery, namespace: &question.namespace, brought }
     }
 
     fn address(&self, document: &Value) -> Option<Address> {
-        let gvk = Gvk::of(document)?;
-        let known = self.discovery.find(&gvk).map(|kind| kind.namespaced);
-        let namespaced = known.or_else(|| self.brought.get(&gvk).copied());
-        let says = document["metadata"]["namespace"].is_string();
-        address(document, namespaced.unwrap_or(says), self.namespace)
+        let namespaced = self.is_namespaced(&Gvk::of(document)?, document["metadata"]["namespace"].is_string());
+        address(document, namespaced, self.namespace)
+    }
+
+    /// Whether objects of a kind live in namespaces; of an unknown kind, whether one `says` that it does.
+    fn is_namespaced(&self, gvk: &Gvk, says: bool) -> bool {
+        let known = self.discovery.find(gvk).map(|kind| kind.namespaced);
+        known.or_else(|| self.brought.get(gvk).copied()).unwrap_or(says)
     }
 
     /// The definitions among objects that others of these objects can't do without.
-    fn definitions(&self, objects: &[Item]) -> Vec<Address> {
-        let kind = |object: &Item| Gvk::of_address(&object.address);
-        let unknown = |gvk: &Gvk| self.discovery.resolve(gvk).is_none();
-        let used: HashSet<Gvk> = objects.iter().map(kind).filter(unknown).collect();
-        let definitions = objects.iter().filter(|object| kind(object).is_crd());
-        let brings =
-            |object: &&Item| Resolved::of_crd(&object.document.body).iter().any(|kind| used.contains(&kind.gvk));
-        let needed = if used.is_empty() { Vec::new() } else { definitions.filter(brings).collect() };
-        needed.into_iter().map(|object| object.address.clone()).collect()
+    fn definitions(&self, rendered: &[Rendered], objects: &[Item]) -> Vec<Address> {
+        let kinds = objects.iter().map(|object| Gvk::of_address(&object.address));
+        let used: HashSet<Gvk> = kinds.filter(|gvk| self.discovery.resolve(gvk).is_none()).collect();
+        let brings = |rendered: &Rendered| rendered.brings.iter().any(|kind| used.contains(&kind.gvk));
+        let needed = rendered.iter().zip(objects).filter(|(rendered, _)| brings(rendered));
+        needed.map(|(_, object)| object.address.clone()).collect()
     }
 
-    fn items(&self, rendered: &[Rendered], documents: Vec<Document>) -> Result<Vec<Item>, DriverError> {
-        let pairs = rendered.iter().zip(documents);
-        pairs.map(|(rendered, document)| self.item(&rendered.source, document)).collect()
+    fn items(&self, rendered: &[Rendered], document: impl Fn(usize) -> LazyDocument) -> Result<Vec<Item>, DriverError> {
+        rendered.iter().enumerate().map(|(place, rendered)| self.item(rendered, document(place))).collect()
     }
 
-    fn item(&self, template: &str, document: Document) -> Result<Item, DriverError> {
-        let address = self.address(&document.body).ok_or_else(|| {
-            let cause = format!("what {template} renders to has no name by which it could be found again");
-            DriverError::new("finding out where the chart's objects are", cause)
-                .hint("give it a `metadata.name`; a name that the server makes is another one each time")
-        })?;
-        Ok(Item { address, document: document.into() })
+    fn item(&self, rendered: &Rendered, document: LazyDocument) -> Result<Item, DriverError> {
+        let Identity { api_version, kind, namespace, name } = &rendered.identity;
+        if [api_version, kind, name].into_iter().any(String::is_empty) {
+            let cause = format!("what {} renders to has no name by which it could be found again", rendered.source);
+            return Err(DriverError::new("finding out where the chart's objects are", cause)
+                .hint("give it a `metadata.name`; a name that the server makes is another one each time"));
+        }
+        let gvk = rendered.identity.gvk();
+        let namespaced = self.is_namespaced(&gvk, namespace.is_some());
+        let scope = scope(namespace.as_deref(), namespaced, self.namespace);
+        Ok(Item { address: Address::new(gvk.title(), scope, name), document })
     }
 
     /// The hooks before and after the objects, by weight, then name; hooks of one name stay as the chart has them.
-    fn hooks(&self, rendering: &Rendering, install: bool) -> Result<[Vec<HookItem>; 2], DriverError> {
+    fn hooks(&self, rendering: &Arc<Rendering>, install: bool) -> Result<[Vec<HookItem>; 2], DriverError> {
         let [before, after] = if install {
             [(HookEvent::PreInstall, "pre-install"), (HookEvent::PostInstall, "post-install")]
         } else {
@@ -319,12 +325,14 @@ impl<'a> Places<'a> {
 
     fn hooks_at(
         &self,
-        rendering: &Rendering,
+        rendering: &Arc<Rendering>,
         (at, event): (HookEvent, &'static str),
     ) -> Result<Vec<HookItem>, DriverError> {
-        let hooks = rendering.hooks.iter().filter(|hook| hook.facts.events.contains(&at));
-        let hooks = hooks.map(|hook| {
-            let item = self.item(&hook.facts.path, stored(hook.rendered.to_document()))?;
+        let hooks = rendering.hooks.iter().enumerate().filter(|(_, hook)| hook.facts.events.contains(&at));
+        let hooks = hooks.map(|(place, hook)| {
+            let (rendering, digest) = (Arc::clone(rendering), hook.rendered.digest.clone());
+            let make = move || stored(rendering.hooks[place].rendered.to_document());
+            let item = self.item(&hook.rendered, LazyDocument::new(digest, make))?;
             Ok(HookItem { item, facts: hook.facts.clone(), event })
         });
         let mut hooks: Vec<HookItem> = hooks.collect::<Result<_, DriverError>>()?;
