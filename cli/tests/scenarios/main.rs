@@ -7,6 +7,7 @@ mod adoption;
 mod broken_hooks;
 mod definitions;
 mod drift;
+mod drift_rights;
 mod failing;
 mod generated;
 mod helm_after;
