@@ -91,7 +91,20 @@ pub enum Note {
     Stranger(Rule),
 }
 
+impl Note {
+    /// Whether its rule holds no longer.
+    pub fn is_expired(&self) -> bool {
+        match self {
+            Self::Expired(_) => true,
+            Self::Idle(_) | Self::Stranger(_) => false,
+        }
+    }
+}
+
 impl Sort {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Changed, Self::Missing, Self::Extra, Self::Deleted, Self::Moved];
+
     /// Its word.
     pub fn word(self) -> &'static str {
         match self {

@@ -88,7 +88,7 @@ pub(crate) fn what(finding: &Finding) -> String {
 
 fn short(value: &Value) -> Option<String> {
     let line = on_one_line(value);
-    (line.chars().count() <= SHORT && !line.contains('\n')).then(|| clean(&line).into_owned())
+    (line.chars().count() <= SHORT).then(|| clean(&line).into_owned())
 }
 
 /// Who moved it, and whether the file moved as well.
@@ -114,4 +114,29 @@ pub(crate) fn told(note: &Note) -> String {
 fn subject(rule: &Rule) -> String {
     let Rule { resource, field, .. } = rule;
     field.as_ref().map_or_else(|| resource.clone(), |field| format!("{resource} {field}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::render::clean::is_hostile;
+    use crate::render::samples::{about, colourless, drifted, same_as_file};
+
+    #[test]
+    fn the_conclusion_stands_first_and_each_finding_has_a_line() {
+        let text =
+            colourless(&drift(&about(&[("namespace", &[]), ("chart", &["a remark\nof two lines"])]), &drifted()));
+        same_as_file("testdata/drift.txt", &text);
+        assert!(!text.contains(|character: char| character != '\n' && is_hostile(character)), "{text:?}");
+        assert!(!text.contains("sealed:") && !text.contains("b2xk"), "{text}");
+    }
+
+    #[test]
+    fn a_value_stands_in_a_line_only_where_it_is_short() {
+        assert_eq!(short(&json!(3)).as_deref(), Some("3"));
+        assert_eq!(short(&json!("x".repeat(61))), None);
+        assert_eq!(short(&json!("a\nb")).as_deref(), Some(r#""a\nb""#));
+    }
 }

@@ -290,7 +290,7 @@ mod tests {
 
     use super::*;
     use crate::render::samples::{
-        Sample, about, because, core, deployment, moved, plan as planned, same_as_file, sample,
+        Sample, about, because, core, deployment, drifted, moved, plan as planned, same_as_file, sample,
     };
 
     fn samples() -> Vec<Sample> {
@@ -314,6 +314,18 @@ mod tests {
         let text = plan(&sample_about(), &planned(samples()));
         same_as_file("testdata/plan.json", &text);
         assert!(!text.contains("sealed:") && !text.contains("in clear"), "{text}");
+    }
+
+    #[test]
+    fn what_has_moved_is_printed_whole_and_without_secrets() {
+        let text = drift(&about(&[("chart", &["a remark"])]), &drifted(), Exit::DriftAndChanges);
+        same_as_file("testdata/drift.json", &text);
+        assert!(!text.contains("sealed:") && !text.contains("b2xk"), "{text}");
+        let schema: Value = serde_json::from_str(&schema(Format::Drift)).expect("a schema is JSON");
+        let mut printed: Value = serde_json::from_str(&text).expect("it is JSON");
+        assert!(conforms(&schema, &schema, &printed));
+        printed["findings"][0]["sort"] = Value::from("shaken");
+        assert!(!conforms(&schema, &schema, &printed));
     }
 
     #[test]

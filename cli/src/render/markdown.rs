@@ -93,3 +93,35 @@ fn escaped(text: &str) -> String {
     }
     escaped
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::samples::{about, drifted, same_as_file};
+
+    #[test]
+    fn the_conclusion_stands_first_and_nothing_foreign_is_taken_for_markup() {
+        let text = drift(&about(&[("chart", &["a remark\nof <two> lines"])]), &drifted());
+        same_as_file("testdata/drift.md", &text);
+        assert!(!text.contains("sealed:") && !text.contains("b2xk"), "{text}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let mut found = drifted();
+        let one = found.findings[0].clone();
+        found.findings = vec![one; 1000];
+        let text = drift(&about(&[("chart", &["a remark"])]), &found);
+        assert!(text.chars().count() <= LONGEST, "{}", text.chars().count());
+        let rows = text.matches("| `Deployment codefresh/app` |").count();
+        let left_out = format!("\nLeft out, to be short enough: {} findings, 1 ignored finding, 2 notes.", 1000 - rows);
+        assert!(rows > 300 && text.contains(&left_out), "{}", &text[text.len() - 300..]);
+    }
+
+    #[test]
+    fn ticks_and_bars_stand_for_themselves() {
+        assert_eq!(code("a`b``|"), "```a`b``\\|```");
+        assert_eq!(code("`a"), "`` `a ``");
+        assert_eq!(escaped("*a* <b> | @c\n"), r"\*a\* &lt;b> \| \@c");
+    }
+}
