@@ -8,7 +8,7 @@ use toml::value::{Date, Datetime};
 
 use crate::desired::DesiredState;
 use crate::resource::{Part, ResourceId};
-use crate::source::{Mistake, Mistakes};
+use crate::source::{Mistake, Mistakes, both, gather};
 
 /// A day of the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,7 +94,7 @@ struct Entry {
 /// Everything in it that is no rule.
 pub(crate) fn rules(desired: &DesiredState<'_>) -> Result<Vec<Rule>, Mistakes> {
     let table: Table = desired.table("drift")?.unwrap_or_default();
-    crate::source::gather(table.ignore.into_iter().map(rule))
+    gather(table.ignore.into_iter().map(rule))
 }
 
 fn rule(entry: Entry) -> Result<Rule, Mistakes> {
@@ -103,15 +103,13 @@ fn rule(entry: Entry) -> Result<Rule, Mistakes> {
             .into_iter()
             .flatten()
             .collect();
-    let until = day(&entry.until);
-    if !mistakes.is_empty() {
-        return Err(Mistakes(mistakes.into_iter().chain(until.err()).collect()));
-    }
+    let sound = if mistakes.is_empty() { Ok(()) } else { Err(Mistakes(mistakes)) };
+    let ((), until) = both(sound, day(&entry.until))?;
     Ok(Rule {
         resource: entry.resource.into_inner(),
         field: entry.field.map(Spanned::into_inner),
         reason: entry.reason.into_inner(),
-        until: until?,
+        until,
     })
 }
 
@@ -132,11 +130,11 @@ fn without_a_reason(reason: &Spanned<String>) -> Option<Mistake> {
     reason.get_ref().trim().is_empty().then(mistake)
 }
 
-fn day(until: &Spanned<Datetime>) -> Result<Day, Mistake> {
+fn day(until: &Spanned<Datetime>) -> Result<Day, Mistakes> {
     match until.get_ref() {
         Datetime { date: Some(Date { year, month, day }), time: None, offset: None } => {
             Ok(Day { year: *year, month: *month, day: *day })
         }
-        Datetime { .. } => Err(Mistake::new(until.span(), "a rule ends with a day").label("write `2026-12-31`")),
+        Datetime { .. } => Err(Mistake::new(until.span(), "a rule ends with a day").label("write `2026-12-31`").into()),
     }
 }
