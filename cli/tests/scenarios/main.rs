@@ -21,3 +21,4 @@ mod order;
 mod pending;
 mod runtime;
 mod values;
+mod writers;

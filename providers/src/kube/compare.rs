@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use super::align::{Pair, align};
 use super::conventions::{Conventions, is_zero};
 use super::fields::{self, FieldSet, Items};
+use super::kept;
 use super::path::{Path, Step};
 
 /// What separates a live object from what we want of it.
@@ -38,9 +39,10 @@ pub fn compare(wanted: &Document, live: &Value, manager: &str) -> Compared {
     let applied = fields::owned(live, manager);
     // After ordinary writes defaults are owned too; they say who owns a value, not what the document once named.
     let owned = applied.or_else(|| fields::updated(live, manager)).unwrap_or_default();
+    let holes = kept::holes(wanted, live);
     let mut comparison = Comparison {
         conventions: Conventions::of(&wanted.body),
-        holes: &wanted.holes,
+        holes: &holes,
         removes: applied.is_some(),
         path: Path::default(),
         changes: Vec::new(),

@@ -13,6 +13,7 @@ use super::client::ApiError;
 use super::discovery::Discovery;
 use super::fields;
 use super::gvk::{Gvk, Resolved};
+use super::kept;
 use super::read::{Key, ReadError, read};
 use crate::vault::Vault;
 use crate::world::{Access, World};
@@ -196,12 +197,14 @@ pub(crate) async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -
     Ok(Observation::Present { live: Arc::clone(live), stamp: stamp.clone(), predicted: Some(predicted) })
 }
 
-/// A document as it is sent to where `live` is: secrets filled in, generated values as they are there.
+/// A document as it is sent to where `live` is: secrets filled in, values that are generated or the cluster's own as they are
+/// there.
 ///
 /// `None` where this run doesn't know a secret's value, because the rendering came from the cache.
 pub fn to_send(vault: &Vault, document: &Document, live: &Value) -> Option<Value> {
+    let holes = kept::holes(document, live);
     let mut document = document.clone();
-    for (pointer, hole) in &document.holes {
+    for (pointer, hole) in &*holes {
         let there = live.pointer(pointer).cloned();
         if let (Hole::Generated, Some(there), Some(place)) = (hole, there, document.body.pointer_mut(pointer)) {
             *place = there;

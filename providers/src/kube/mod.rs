@@ -11,6 +11,7 @@ pub mod difference;
 pub mod discovery;
 pub mod fields;
 pub mod gvk;
+mod kept;
 pub mod look;
 pub mod meanwhile;
 pub mod needs;
