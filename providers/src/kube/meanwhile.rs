@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn an_autoscaler_may_scale() {
-        assert_eq!(said(&live(2, &[("kube-controller-manager", "Update", "scale")])), None);
+        let autoscaler = ("kube-controller-manager", "Update", "scale");
+        assert_eq!(said(&live(2, &[("helm", "Apply", ""), autoscaler])), None);
         assert!(said(&live(2, &[("someone", "Update", "")])).is_some());
     }
 

@@ -1,6 +1,5 @@
 //! Kubernetes: building requests, sending them, reading many objects at once, comparing one, watching until it is settled.
 
-pub mod ahead;
 mod align;
 pub mod call;
 pub mod client;
@@ -12,6 +11,7 @@ pub mod discovery;
 pub mod fields;
 pub mod gvk;
 mod kept;
+pub mod lists;
 pub mod look;
 pub mod meanwhile;
 pub mod needs;
@@ -23,5 +23,6 @@ pub mod quantity;
 pub mod read;
 pub mod settle;
 mod sight;
+pub mod state;
 pub mod watch;
 pub mod write;

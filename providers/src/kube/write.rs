@@ -274,9 +274,9 @@ mod tests {
     use crate::drivers::release::charts::Charts;
     use crate::drivers::release::heartbeat::Heartbeats;
     use crate::helm::binary::Search;
-    use crate::kube::ahead::Ahead;
     use crate::kube::client::Kube;
     use crate::kube::discovery::Discovery;
+    use crate::kube::lists::Lists;
     use crate::kube::watch::Watches;
     use crate::vault::Vault;
     use crate::world::{self, Access};
@@ -291,7 +291,8 @@ mod tests {
         World {
             target: world::Target { context: nothing.clone(), uid: nothing.clone(), version: nothing },
             kube,
-            ahead: Ahead::default(),
+            lists: Lists::default(),
+            last_apply: crate::last_apply::LastApply::default(),
             discovery: Arc::new(discovery),
             watches: Watches::default(),
             charts: Charts::new(Search::from_environment(None), std::env::temp_dir(), Arc::clone(&vault)),

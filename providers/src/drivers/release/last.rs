@@ -46,6 +46,9 @@ impl Last {
         objects: &[Item],
     ) -> Self {
         let everything = |others| Self { others, ..Self::default() };
+        if history.proved.is_some() {
+            return everything(LastApplied::Same);
+        }
         let Some(last) = history.last_applied().filter(|last| last.status != Status::Uninstalled) else {
             return everything(LastApplied::Nothing);
         };
