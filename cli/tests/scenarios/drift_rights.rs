@@ -84,3 +84,25 @@ fn a_definition_that_lost_the_label_of_its_adoption_has_moved_and_is_adopted_aga
     judge::apply(&scenario).done();
     scenario.cfrt(&["drift", "desired.toml"]).exits(0);
 }
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_copied_secret_that_is_gone_or_edited_has_moved_and_another_token_is_a_change() {
+    let scenario = Scenario::small("copied");
+    let platform = "[platform]\naccount = \"a\"\ntoken = { env = \"SCENARIO_TOKEN\" }";
+    scenario.write("desired.toml", &format!("{}\n{platform}\n", scenario.desired()));
+    let first = scenario.cfrt(&["drift", "desired.toml"]).exits(0).stdout;
+    assert!(first.starts_with("no drift: 8 changes from the file\n"), "{first}");
+    judge::apply(&scenario).done();
+    let secret = "secret/cfrt-platform-token";
+    scenario.kubectl(&["delete", secret]).exits(0);
+    let gone = scenario.cfrt(&["drift", "desired.toml"]).exits(3).stdout;
+    assert!(gone.contains("/cfrt-platform-token   deleted   who and when unknown   id "), "{gone}");
+    judge::apply(&scenario).done();
+    scenario.kubectl(&["patch", secret, "--patch", r#"{"stringData": {"token": "edited"}}"#]).exits(0);
+    let edited = scenario.cfrt(&["drift", "desired.toml"]).exits(3).stdout;
+    assert!(edited.contains("/cfrt-platform-token   data.token changed (secret)   by kubectl-patch at 2"), "{edited}");
+    judge::apply(&scenario).done();
+    let other = scenario.program(&["drift", "desired.toml"]).variable("SCENARIO_TOKEN", "another-token").run();
+    assert!(other.exits(0).stdout.contains(", 1 change from the file\n"));
+}

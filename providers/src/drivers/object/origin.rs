@@ -22,6 +22,8 @@ pub enum LastApplied {
     Unknown,
     /// Nothing: it is new.
     Nothing,
+    /// It was there; what it said isn't known.
+    Something,
     /// It was begun and did not come to its end, so that it may never have got there.
     Begun,
     /// The very thing that is wanted now.
@@ -55,7 +57,7 @@ fn last_applied(resource: &Resource) -> LastApplied {
 /// Whether an object is known to have been applied before.
 pub(super) fn was_applied(resource: &Resource) -> bool {
     match last_applied(resource) {
-        LastApplied::Same | LastApplied::Other(_) => true,
+        LastApplied::Something | LastApplied::Same | LastApplied::Other(_) => true,
         LastApplied::Unknown | LastApplied::Nothing | LastApplied::Begun => false,
     }
 }
@@ -84,9 +86,9 @@ fn of_whole(want: &Want, last: &LastApplied, action: Action) -> Option<Origin> {
     let nobody_known = || Some(Origin::World(Moved::default()));
     match (last, action) {
         (_, Action::Migrate) | (LastApplied::Nothing, _) => Some(Origin::File),
-        (LastApplied::Unknown | LastApplied::Begun, _) => None,
         // Who deletes an object leaves no trace in it.
-        (LastApplied::Same, Action::Create) => nobody_known(),
+        (LastApplied::Something | LastApplied::Same, Action::Create) => nobody_known(),
+        (LastApplied::Unknown | LastApplied::Something | LastApplied::Begun, _) => None,
         (LastApplied::Same, Action::Refuse) if *want != Want::Absent => nobody_known(),
         (LastApplied::Same, _) => Some(Origin::File),
         (LastApplied::Other(other), _) => match (is_in(&other.overtaken, ""), action) {
@@ -104,7 +106,11 @@ fn of_field(last: &LastApplied, live: &Value, field: &FieldChange) -> Option<Ori
     let ours = owners.iter().find(|owner| is_ours(owner));
     let [changed, overtaken] = match last {
         LastApplied::Other(other) => [&other.changed, &other.overtaken].map(|paths| is_in(paths, &field.path)),
-        LastApplied::Unknown | LastApplied::Nothing | LastApplied::Begun | LastApplied::Same => [false, false],
+        LastApplied::Unknown
+        | LastApplied::Nothing
+        | LastApplied::Something
+        | LastApplied::Begun
+        | LastApplied::Same => [false, false],
     };
     match (last, other, ours) {
         (LastApplied::Nothing, _, _) => Some(Origin::File),
@@ -120,8 +126,8 @@ fn of_field(last: &LastApplied, live: &Value, field: &FieldChange) -> Option<Ori
         (LastApplied::Same, None, Some(ours)) if ours.applied => Some(Origin::World(moved(ours))),
         (LastApplied::Other(_), None, Some(ours)) if ours.applied && !changed => Some(Origin::World(moved(ours))),
         (_, None, Some(_)) => Some(Origin::File),
-        (LastApplied::Unknown, None, None) if field.before.is_none() => Some(Origin::File),
-        (LastApplied::Unknown | LastApplied::Begun, None, None) => None,
+        (LastApplied::Unknown | LastApplied::Something, None, None) if field.before.is_none() => Some(Origin::File),
+        (LastApplied::Unknown | LastApplied::Something | LastApplied::Begun, None, None) => None,
         (LastApplied::Same | LastApplied::Other(_), None, None) if changed => Some(Origin::File),
         // Who takes a field away leaves no trace of himself either.
         (LastApplied::Same | LastApplied::Other(_), None, None) => Some(Origin::World(Moved::default())),

@@ -80,6 +80,8 @@ pub struct ChartAnswer {
     pub dropped: BTreeMap<Address, Vec<String>>,
     /// What was applied last of the release's objects.
     pub last: Last,
+    /// Whether we have applied the chart with these very values, and with it all that stands around it.
+    pub applied: bool,
     /// The revision that comes next, if one does.
     pub next: Next,
     /// What the user should know besides.
@@ -241,6 +243,7 @@ pub fn answer(
         removed: dropped.objects,
         dropped: dropped.fields,
         last,
+        applied: next.because.is_none() && history.is_ours(),
         remarks: next.remark(history).into_iter().chain(remarks(rendering)).collect(),
         values,
         next,

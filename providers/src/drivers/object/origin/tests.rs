@@ -62,7 +62,7 @@ fn field_of(last: &LastApplied, owners: &[Owner], before: Option<Value>) -> Stri
 fn a_field_has_moved_on_the_side_that_ownership_and_the_last_apply_tell() {
     let [changed, overtaken, both] = [other(&["spec"], &[]), other(&[], &["spec.x"]), other(&["spec.x"], &["spec.x"])];
     let elsewhere = other(&["spec.xy"], &["data"]);
-    let table: [(&LastApplied, &[Owner], &str); 21] = [
+    let table: [(&LastApplied, &[Owner], &str); 23] = [
         (&LastApplied::Same, &[THEIRS], "world: kubectl"),
         (&LastApplied::Same, &[OURS], "world: helm"),
         (&LastApplied::Same, &[HELM3], "file"),
@@ -81,6 +81,8 @@ fn a_field_has_moved_on_the_side_that_ownership_and_the_last_apply_tell() {
         (&LastApplied::Begun, &[OURS], "file"),
         (&LastApplied::Begun, &[], "unknown"),
         (&LastApplied::Nothing, &[THEIRS], "file"),
+        (&LastApplied::Something, &[THEIRS], "world: kubectl"),
+        (&LastApplied::Something, &[OURS], "file"),
         (&LastApplied::Unknown, &[THEIRS], "world: kubectl"),
         (&LastApplied::Unknown, &[OURS], "file"),
         (&LastApplied::Unknown, &[], "unknown"),
@@ -115,6 +117,7 @@ fn an_object_that_was_there_and_is_gone_has_moved_and_a_new_one_has_not() {
     assert_eq!(gone(&LastApplied::Same, create()), "world: nobody");
     assert_eq!(gone(&other(&["spec"], &[]), create()), "world: nobody");
     assert_eq!(gone(&other(&[], &[""]), create()), "world: Helm");
+    assert_eq!(gone(&LastApplied::Something, create()), "world: nobody");
     assert_eq!(gone(&LastApplied::Nothing, create()), "file");
     assert_eq!(gone(&LastApplied::Begun, create()), "unknown");
     assert_eq!(gone(&LastApplied::Same, Change::of(Action::Keep)), "unknown");
