@@ -182,6 +182,15 @@ fn a_variable_and_an_annotation_that_someone_set_are_told_in_one_line_each() {
         lines[2].starts_with("  Deployment NAME/NAME   spec.replicas 1 → 3   by kubectl (scale), time unknown   id ")
     );
     assert!(lines[3].contains("env[MODE].value calm → wild   by kubectl-set at 2"), "{text}");
+    scenario.cfrt(&["drift", "desired.toml", "--metrics", "a.prom", "--junit", "a.xml"]).exits(3);
+    let read = |name| std::fs::read_to_string(scenario.folder().join(name)).expect("it was written");
+    let metrics = read("a.prom");
+    assert!(metrics.contains("cfrt_drift_success{file=\"desired.toml\"} 1\n"), "{metrics}");
+    assert!(metrics.lines().any(|line| line.starts_with("cfrt_drift_moved_resources{") && line.ends_with("} 2")));
+    let junit = read("a.xml");
+    assert!(junit.contains("<testsuites name=\"cfrt drift\" tests=\"4\" failures=\"3\">"), "{junit}");
+    let markdown = scenario.cfrt(&["drift", "desired.toml", "--output", "markdown"]).exits(3).stdout;
+    assert!(markdown.starts_with("**drift: 2 objects moved, 5 as they should be**\n"), "{markdown}");
     let plan = scenario.cfrt(&["plan", "desired.toml"]).exits(0).stdout;
     assert!(
         plan.contains("          + 1                                       drift: kubectl (scale), time unknown\n"),

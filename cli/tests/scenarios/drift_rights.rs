@@ -1,4 +1,4 @@
-//! What is seen of drift by someone who may only read, and of definitions, whose ownership is a part of its own.
+//! What is seen of drift by someone who may only read, after an apply that failed, and of what belongs to no release.
 
 use serde_json::{Value, json};
 
@@ -105,4 +105,21 @@ fn a_copied_secret_that_is_gone_or_edited_has_moved_and_another_token_is_a_chang
     judge::apply(&scenario).done();
     let other = scenario.program(&["drift", "desired.toml"]).variable("SCENARIO_TOKEN", "another-token").run();
     assert!(other.exits(0).stdout.contains(", 1 change from the file\n"));
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn what_a_failed_apply_did_not_reach_has_not_moved() {
+    let scenario = Scenario::small("begun");
+    scenario.values("data: {greeting: one}");
+    judge::apply(&scenario).done();
+    let broken = "{apiVersion: v1, kind: Service, metadata: {name: broken}, spec: {ports: [{port: 70000}]}}";
+    scenario.values(&format!("data: {{greeting: two}}\nextraObjects: [{broken}]"));
+    let (_, ran) = scenario.apply_unjudged();
+    assert_ne!(ran.code, 0, "{ran}");
+    let text = scenario.cfrt(&["drift", "desired.toml"]).exits(0).stdout;
+    assert!(text.starts_with("no drift: "), "{text}");
+    scenario.kubectl(&["scale", &format!("deployment/{}", scenario.release), "--replicas=3"]).exits(0);
+    let text = scenario.cfrt(&["drift", "desired.toml"]).exits(4).stdout;
+    assert!(text.contains("   spec.replicas 1 → 3   by kubectl (scale), time unknown   id "), "{text}");
 }
