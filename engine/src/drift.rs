@@ -145,7 +145,7 @@ pub fn drift(plan: &Plan, rules: &[Rule], today: Day) -> Drift {
         notes,
         changes: changed().count(),
         refused: changed().filter(|step| step.change.action == Action::Refuse).count(),
-        kept: plan.count(Action::Keep),
+        kept: plan.steps.iter().filter(|step| is_kept(step)).count(),
     }
 }
 
@@ -157,6 +157,15 @@ fn note(plan: &Plan, found: &[Finding], rule: &Rule, today: Day) -> Option<Note>
         (true, false, _) => Some(Note::Stranger(rule.clone())),
         (true, true, false) => Some(Note::Idle(rule.clone())),
         (true, true, true) => None,
+    }
+}
+
+/// Whether nothing is to be done about a resource by itself; a hook runs only with something else.
+fn is_kept(step: &Step) -> bool {
+    match (step.change.action, &step.resource.trigger) {
+        (Action::Refuse, _) => false,
+        (Action::Keep, _) | (_, Trigger::With(_)) => true,
+        (_, Trigger::Differs) => false,
     }
 }
 

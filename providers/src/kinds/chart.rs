@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use toml::Spanned;
 
 use crate::drivers::hook::{self, Earlier};
-use crate::drivers::object::origin::LastApplied;
+use crate::drivers::object::origin::{LastApplied, with_last};
 use crate::drivers::object::{HELM, OWN, Object};
 use crate::drivers::release::Settings;
 use crate::drivers::release::survey::{ChartAnswer, ChartQuestion, HookItem, Item};
@@ -181,7 +181,7 @@ impl Task for OneChart {
         self.check_facts(&answer.values)?;
         let release = self.release(id, answer);
         let owner = release.id.clone();
-        let crds: Vec<Resource> = answer.crds.iter().map(|item| definition(id, item)).collect();
+        let crds: Vec<Resource> = answer.crds.iter().map(|item| definition(id, item, answer.applied)).collect();
         let [before, after] = answer.hooks.each_ref().map(|hooks| hooks_of(id, &owner, answer, hooks));
         let objects = self.objects(id, answer);
         // What becomes a hook that runs first is replaced by it.
@@ -312,8 +312,10 @@ fn hooks_of(id: &TaskId, owner: &ResourceId, answer: &ChartAnswer, hooks: &[Hook
 }
 
 /// A definition of a `crds/` folder: Helm makes it where there is none, and never touches it again.
-fn definition(id: &TaskId, item: &Item) -> Resource {
-    object(id, &item.address, Want::Existing(item.document.clone()), OWN)
+fn definition(id: &TaskId, item: &Item, applied: bool) -> Resource {
+    let last = if applied { LastApplied::Something } else { LastApplied::Unknown };
+    let resource = object(id, &item.address, Want::Existing(item.document.clone()), OWN);
+    Resource { settings: with_last(resource.settings, &last), ..resource }
 }
 
 fn object(id: &TaskId, address: &Address, want: Want, manager: &str) -> Resource {
