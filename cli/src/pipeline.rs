@@ -9,7 +9,7 @@ use cfrt_engine::desired::parse;
 use cfrt_engine::driver::{DriverError, Drivers, Observation, Predicted};
 use cfrt_engine::facts::{Facts, Runtime};
 use cfrt_engine::graph::ResourceGraph;
-use cfrt_engine::observe::observe;
+use cfrt_engine::observe::{Observations, observe};
 use cfrt_engine::plan::{Plan, Step, plan};
 use cfrt_engine::source::Sources;
 use cfrt_engine::task::TaskId;
@@ -39,6 +39,8 @@ pub(crate) struct Prepared {
     pub(crate) about: About,
     /// Each time that we are asked to stop from now on.
     pub(crate) interrupts: Interrupts,
+    /// Whether the record of the last apply proves hardly anything of what is as it should be; told only to what may write.
+    pub(crate) forgotten: bool,
 }
 
 /// What a plan is about, as people know it.
@@ -125,7 +127,7 @@ pub(crate) async fn remember(common: &CommonArguments) -> Result<(), Trouble> {
     let Drawn { world, drivers, graph, facts, mut interrupts, notes: _ } = drawn;
     let observed = interrupts.unless_asked(observe(&graph, &drivers, &world)).await.ok_or(Trouble::Interrupted)?;
     let observations = observed.map_err(|error| tellable(&world, &facts, error))?;
-    let seen: Vec<Observation> = observations.iter().map(|seen| seen.observation.clone()).collect();
+    let seen = seen(&observations);
     let record = LastApply::of(&plan(graph, observations, &drivers), &seen, world.lists.revisions());
     world.begin_writing();
     Ok(record.write(&world.kube, &ReleaseName::of(&facts.runtime)).await?)
@@ -135,12 +137,20 @@ async fn planned(drawn: Drawn, began: Instant) -> Result<Prepared, Trouble> {
     let Drawn { world, drivers, graph, facts, notes, mut interrupts } = drawn;
     let observed = interrupts.unless_asked(observe(&graph, &drivers, &world)).await.ok_or(Trouble::Interrupted)?;
     let observations = observed.map_err(|error| tellable(&world, &facts, error))?;
+    let seen = (world.access == Access::ReadWrite).then(|| seen(&observations));
     let mut plan = plan(graph, observations, &drivers);
+    let proved = seen.map(|seen| LastApply::of(&plan, &seen, world.lists.revisions()));
+    let forgotten = proved.is_some_and(|proved| world.last_apply.lacks_most_of(&proved));
     world.conceal(&mut plan);
     let (target, requests) = (world.target.clone(), world.requests());
     let tasks = with_doubts(notes, &plan);
     let about = About { facts, target, tasks, requests, took: began.elapsed() };
-    Ok(Prepared { world, drivers, plan, about, interrupts })
+    Ok(Prepared { world, drivers, plan, about, interrupts, forgotten })
+}
+
+/// What was seen of each resource; things are shared, so that this is no copy of them.
+fn seen(observations: &Observations) -> Vec<Observation> {
+    observations.iter().map(|seen| seen.observation.clone()).collect()
 }
 
 const NOT_CONFIRMED: &str = "this login may not ask the API server for dry runs (they take the verb patch), so that nothing confirms \

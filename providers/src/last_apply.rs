@@ -27,7 +27,7 @@ use crate::kube::state::{Revisions, State, short_digest};
 use crate::vault::hexadecimal;
 
 /// Changes with the form of the record, and with whatever decides that something is as it should be.
-const FORMAT: &str = "cfrt.record/1";
+const FORMAT: &str = concat!("cfrt.record/1 of ", env!("CARGO_PKG_VERSION"));
 
 /// What a Secret can hold, less what surrounds the record in it.
 const LARGEST: usize = 1_000_000;
@@ -65,8 +65,13 @@ impl Proof {
     }
 
     fn of(about: &[&str], state: &[u8]) -> Self {
-        let text = json!([FORMAT, env!("CARGO_PKG_VERSION"), about, state]).to_string();
-        Self(hexadecimal(&short_digest(text.as_bytes())))
+        let mut text = Vec::new();
+        for part in about.iter().map(|part| part.as_bytes()).chain([state]) {
+            // With its length before it, so that no two rows of parts make one text.
+            text.extend_from_slice(&part.len().to_le_bytes());
+            text.extend_from_slice(part);
+        }
+        Self(hexadecimal(&short_digest(&text)))
     }
 }
 
@@ -80,6 +85,11 @@ impl LastApply {
     pub fn of(plan: &Plan, seen: &[Observation], revisions: Revisions) -> Self {
         let kept = plan.steps.iter().zip(seen).filter(|(step, _)| step.change.action == Action::Keep);
         Self::new(kept.filter_map(|(step, seen)| proof(step, seen)), revisions)
+    }
+
+    /// Whether most of what another one proves isn't proved by this one.
+    pub fn lacks_most_of(&self, other: &Self) -> bool {
+        self.proofs.intersection(&other.proofs).count() * 2 < other.proofs.len()
     }
 
     /// Whether nothing was proved, so that it saves no read.
@@ -208,6 +218,14 @@ mod tests {
         let mut moved = metadata();
         moved["resourceVersion"] = json!("8");
         assert!(!record.holds(&proof(json!({"data": {"a": "1"}}), json!({}), &moved)));
+    }
+
+    #[test]
+    fn a_record_lacks_most_where_it_proves_less_than_half() {
+        let record = |names: &[&str]| LastApply::new(names.iter().map(|&name| Proof(name.into())), Revisions::new());
+        let found = record(&["a", "b", "c", "d"]);
+        assert!(record(&[]).lacks_most_of(&found) && record(&["a", "x", "y"]).lacks_most_of(&found));
+        assert!(!record(&["a", "b"]).lacks_most_of(&found) && !record(&[]).lacks_most_of(&record(&[])));
     }
 
     #[test]

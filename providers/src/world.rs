@@ -76,7 +76,7 @@ pub struct World {
     pub lists: Lists,
     /// What the API server knows.
     pub discovery: Arc<Discovery>,
-    /// What the last apply proved; nothing where this run may write, since it looks at everything itself.
+    /// What the last apply proved, as it stands in the cluster.
     pub last_apply: LastApply,
     /// What is being watched.
     pub watches: Watches,
@@ -107,8 +107,7 @@ impl World {
         let cache = CacheFolder::find(around.cache, |name| env::var_os(name))?;
         let vault = Vault::at(cache.path()).map_err(|error| DriverError::new("opening the cache", error))?;
         let (config, context) = configuration(cluster).await?;
-        let record = (access == Access::ReadOnly).then(|| ReleaseName::of(&facts.runtime));
-        let (kube, Known { uid, discovery, last_apply }) = reach(&config, record.as_ref()).await?;
+        let (kube, Known { uid, discovery, last_apply }) = reach(&config, &ReleaseName::of(&facts.runtime)).await?;
         check_pin(cluster, &uid)?;
         let target = Target {
             context: context.clone().unwrap_or_else(|| "in-cluster".to_owned()),
@@ -133,6 +132,11 @@ impl World {
             access,
             kube_context: context,
         })
+    }
+
+    /// What may stand in for a look at something: nothing where this run may write, since that looks at everything itself.
+    pub fn proofs(&self) -> Option<&LastApply> {
+        Some(&self.last_apply).filter(|record| self.access == Access::ReadOnly && !record.is_empty())
     }
 
     /// Lets requests through that write, where that was asked for: what comes before the user has agreed only reads.
@@ -175,13 +179,13 @@ impl World {
 }
 
 /// Sends the first requests, and falls back to HTTP/1.1 where the server, or a proxy before it, knows nothing newer.
-async fn reach(config: &Config, record: Option<&ReleaseName>) -> Result<(Kube, Known), DriverError> {
+async fn reach(config: &Config, release: &ReleaseName) -> Result<(Kube, Known), DriverError> {
     let kube = logged_in(config, LOGIN, move |config| Kube::new(config, Access::ReadOnly)).await?;
-    match ask(&kube, record).await {
+    match ask(&kube, release).await {
         Ok(known) => Ok((kube, known)),
         Err(ApiError::Transport(_)) => {
             let kube = logged_in(config, LOGIN, move |config| Kube::plain(config, Access::ReadOnly)).await?;
-            let known = ask(&kube, record).await.map_err(|error| unreachable(config, error))?;
+            let known = ask(&kube, release).await.map_err(|error| unreachable(config, error))?;
             Ok((kube, known))
         }
         Err(error) => Err(unreachable(config, error)),
@@ -195,13 +199,8 @@ struct Known {
     last_apply: LastApply,
 }
 
-async fn ask(kube: &Kube, record: Option<&ReleaseName>) -> Result<Known, ApiError> {
-    let last_apply = async {
-        Ok(match record {
-            Some(release) => LastApply::read(kube, release).await,
-            None => LastApply::default(),
-        })
-    };
+async fn ask(kube: &Kube, release: &ReleaseName) -> Result<Known, ApiError> {
+    let last_apply = async { Ok(LastApply::read(kube, release).await) };
     let (uid, discovery, last_apply) = futures::try_join!(uid(kube), Discovery::ask(kube), last_apply)?;
     Ok(Known { uid, discovery, last_apply })
 }

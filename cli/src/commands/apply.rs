@@ -36,8 +36,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// What kept the plan from being made, printed or agreed to; what happens while it is carried out is in the exit code.
 pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
     let prepared = prepare(&arguments.common, Access::ReadWrite).await?;
-    let Carried { exit, wrote } = carry_through(arguments, prepared).await?;
-    if wrote && exit == Exit::Done {
+    let Carried { exit, remembers } = carry_through(arguments, prepared).await?;
+    if remembers && exit == Exit::Done {
         tell_if_forgotten(remember(&arguments.common).await);
     }
     Ok(exit)
@@ -47,8 +47,8 @@ pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
 pub(crate) struct Carried {
     /// How the command ends.
     pub(crate) exit: Exit,
-    /// Whether anything was written.
-    wrote: bool,
+    /// Whether the record of the last apply no longer says how things are.
+    remembers: bool,
 }
 
 /// The record only saves reads: an apply that could not write it is none the worse.
@@ -92,7 +92,7 @@ pub(crate) async fn carry_through(arguments: &ApplyArguments, mut prepared: Prep
         Ended::without_a_start(Exit::Interrupted)
     };
     let exit = conclude(output, &prepared, &ended)?;
-    Ok(Carried { exit, wrote: ended.report.done > 0 })
+    Ok(Carried { exit, remembers: ended.report.done > 0 || prepared.forgotten })
 }
 
 /// How it went.

@@ -82,7 +82,7 @@ impl Judged {
         assert!(unannounced.is_empty(), "written, and not announced: {unannounced:#?}");
         let remembered = audit::mutating(&self.events).iter().filter(|event| event.is_last_apply()).count();
         let wrote = self.ran.code == 0 && self.plan.writing().next().is_some();
-        assert_eq!(remembered, usize::from(wrote), "an apply that wrote something and ended well is written down once");
+        assert!(remembered <= 1 && (remembered == 1 || !wrote), "an apply that ended well is written down once");
     }
 
     #[track_caller]

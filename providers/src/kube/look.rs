@@ -75,7 +75,7 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
     let unmoved = unmoved(world, &kinds, &resources).await;
     kinds.iter_mut().for_each(|(_, keys)| keys.retain(|(index, _)| !unmoved.contains(index)));
     seen.extend(unmoved.into_iter().map(|index| (index, Observation::Unmoved)));
-    let few = if world.last_apply.is_empty() { 1 } else { FEW };
+    let few = if world.proofs().is_some() { FEW } else { 1 };
     let found = read(&world.kube, &world.lists, &asked(&kinds), few).await.map_err(unreadable)?;
     for ((_, keys), mut found) in kinds.into_iter().zip(found) {
         // Several resources can be parts of one object; only the last one needs no copy.
@@ -96,15 +96,12 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
 /// The resources whose objects are still as they were when they were as they should be. All parts of an object or none, since
 /// one that isn't may change what the others are compared with.
 async fn unmoved(world: &World, kinds: &[Batch], resources: &HashMap<usize, &Resource>) -> HashSet<usize> {
-    let record = &world.last_apply;
-    if record.is_empty() {
-        return HashSet::new();
-    }
-    let states = states(&world.kube, &world.lists, &record.revisions, &asked(kinds)).await;
+    let Some(proofs) = world.proofs() else { return HashSet::new() };
+    let states = states(&world.kube, &world.lists, &proofs.revisions, &asked(kinds)).await;
     let mut unmoved = HashSet::new();
     for ((_, keys), states) in kinds.iter().zip(states) {
         let proved = |(index, key): &(usize, Key)| {
-            states.get(key).is_some_and(|state| record.holds(&Proof::of_resource(resources[index], state)))
+            states.get(key).is_some_and(|state| proofs.holds(&Proof::of_resource(resources[index], state)))
         };
         let moved: HashSet<&Key> = keys.iter().filter(|one| !proved(one)).map(|(_, key)| key).collect();
         unmoved.extend(keys.iter().filter(|(_, key)| !moved.contains(key)).map(|(index, _)| *index));

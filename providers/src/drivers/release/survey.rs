@@ -125,7 +125,7 @@ pub struct HookItem {
 /// A chart, values or a rendering that can't be had; records that can't be read.
 pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnswer, DriverError> {
     let release = ReleaseName { namespace: question.namespace.clone(), name: question.release.clone() };
-    let may_be_proved = !world.last_apply.is_empty();
+    let may_be_proved = world.proofs().is_some();
     let records = async {
         if may_be_proved {
             history::read_metadata(&world.kube, &release).await
@@ -142,7 +142,7 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
     let proof = proof(&release, &rendering, &values, &marks);
     let history = match history {
         Some(history) => history,
-        None if world.last_apply.holds(&proof) => proved,
+        None if world.proofs().is_some_and(|proofs| proofs.holds(&proof)) => proved,
         None => unpacked(world, &release, history::read(&world.kube, &release).await?).await?,
     };
     let history = with_ours(world, &release, history, &rendering).await?;
@@ -195,10 +195,9 @@ async fn render(world: &World, request: RenderRequest) -> Result<Arc<Rendering>,
         Some(if kind.namespaced { (kind, namespace) } else { (kind, String::new()) })
     };
     let (kube, lists, places) = (&world.kube, &world.lists, rendering.objects.iter().filter_map(place));
-    if world.last_apply.is_empty() {
-        read_ahead(kube, lists, places);
-    } else {
-        ask_ahead(kube, lists, &world.last_apply.revisions, places);
+    match world.proofs() {
+        Some(proofs) => ask_ahead(kube, lists, &proofs.revisions, places),
+        None => read_ahead(kube, lists, places),
     }
     Ok(rendering)
 }
