@@ -13,7 +13,6 @@ use super::call::{Apply, Call};
 use super::client::ApiError;
 use super::compare::{Kept, compare};
 use super::discovery::Discovery;
-use super::fields;
 use super::gvk::{Gvk, Resolved};
 use super::read::{Key, ReadError, get, read};
 use crate::vault::Vault;
@@ -234,11 +233,12 @@ async fn predict_once(
         // Labels and annotations hold no surprise, and a definition's dry run takes the server long.
         return Ok(before);
     }
-    // Before ownership is migrated an apply doesn't remove what it will remove afterwards.
-    let is_migrated = !fields::needs_migration(live, manager) && !fields::owns_texts(live, manager);
-    let Some(body) = to_send(&world.vault, document, live, manager).filter(|_| is_migrated) else {
+    let compared = compare(document, live, manager);
+    if compared.fields.is_empty() && compared.hides_removals {
+        // Nothing but ownership moves, and that in every object of a release that is taken over.
         return Ok(before);
-    };
+    }
+    let Some(body) = to_send(&world.vault, document, live, manager) else { return Ok(before) };
     let gvk = Gvk::of_address(&resource.id.address);
     let Some(kind) = world.discovery.resolve(&gvk) else { return Ok(before) };
     let key = key(resource);
