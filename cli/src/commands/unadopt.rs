@@ -12,5 +12,6 @@ use crate::trouble::Trouble;
 ///
 /// As `cfrt apply`.
 pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
-    carry_through(arguments, prepare_return(&arguments.common).await?).await
+    let carried = carry_through(arguments, prepare_return(&arguments.common).await?).await?;
+    Ok(carried.exit)
 }

@@ -20,6 +20,7 @@ mod left_hooks;
 mod meanwhile;
 mod order;
 mod pending;
+mod record;
 mod runtime;
 mod values;
 mod writers;

@@ -11,6 +11,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
+use crate::kube::autoscale::is_autoscaled;
 use crate::kube::compare::compare;
 use crate::kube::difference::difference;
 use crate::kube::gvk::Gvk;
@@ -230,6 +231,8 @@ fn compared(resource: &Resource, document: &Document, live: &Value, predicted: O
     let is_adopted = compared.foreign && owner(live).is_some() && owner(live) == owner(&document.body);
     match (compared.migrate || is_adopted, fields.is_empty()) {
         (true, true) => Change::of(Action::Migrate).because("its fields move to server-side apply"),
+        // The reason keeps it from being taken for proved: it ends with the autoscaler, of which the object shows nothing.
+        (_, true) if is_autoscaled(live) => Change::of(Action::Keep).because("an autoscaler looks after its replicas"),
         (_, _) => Change::of_fields(fields),
     }
 }

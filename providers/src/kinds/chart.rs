@@ -251,6 +251,7 @@ impl OneChart {
             digest: answer.digest.clone(),
             rendering: answer.rendering.clone(),
             next: answer.next.clone(),
+            proof: answer.proof.clone(),
         };
         let body = json!({"chart": answer.name, "version": answer.version, "rendering": answer.rendering});
         Resource {

@@ -15,6 +15,8 @@ use super::compare::{Kept, compare};
 use super::discovery::Discovery;
 use super::gvk::{Gvk, Resolved};
 use super::read::{Key, ReadError, get, read};
+use super::state::states;
+use crate::last_apply::Proof;
 use crate::vault::Vault;
 use crate::world::World;
 
@@ -23,6 +25,9 @@ const DRY_RUNS_AT_ONCE: usize = 8;
 
 /// How often an object that others write at the same time is looked at again before its prediction is taken as it is.
 const LOOKS_AT_A_MOVING_OBJECT: usize = 5;
+
+/// How many objects of a kind are read one by one where the others haven't moved.
+const FEW: usize = 4;
 
 /// Looks at objects, each of which is written under the name of a field manager.
 ///
@@ -69,10 +74,13 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
             Whereabouts::Unknown => return Err(unknown_kind(wanted.resource, &gvk)),
         }
     }
-    let kinds: Vec<_> = kinds.into_values().collect();
-    let asked: Vec<(Resolved, Vec<Key>)> = kinds.iter().map(|(kind, keys)| (kind.clone(), distinct(keys))).collect();
-    let found = read(&world.kube, &world.ahead, &asked).await.map_err(unreadable)?;
+    let mut kinds: Vec<Batch> = kinds.into_values().collect();
     let resources: HashMap<usize, &Resource> = wanted.iter().map(|(index, wanted)| (*index, wanted.resource)).collect();
+    let unmoved = unmoved(world, &kinds, &resources).await;
+    kinds.iter_mut().for_each(|(_, keys)| keys.retain(|(index, _)| !unmoved.contains(index)));
+    seen.extend(unmoved.into_iter().map(|index| (index, Observation::Unmoved)));
+    let few = if world.proofs().is_some() { FEW } else { 1 };
+    let found = read(&world.kube, &world.lists, &asked(&kinds), few).await.map_err(unreadable)?;
     for ((_, keys), mut found) in kinds.into_iter().zip(found) {
         // Several resources can be parts of one object; only the last one needs no copy.
         let mut open: HashMap<Key, usize> = HashMap::new();
@@ -89,6 +97,29 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
     Ok(seen)
 }
 
+/// The resources whose objects are still as they were when they were as they should be. All parts of an object or none, since
+/// one that isn't may change what the others are compared with.
+async fn unmoved(world: &World, kinds: &[Batch], resources: &HashMap<usize, &Resource>) -> HashSet<usize> {
+    let Some(proofs) = world.proofs() else { return HashSet::new() };
+    let states = states(&world.kube, &world.lists, &proofs.revisions, &asked(kinds)).await;
+    let mut unmoved = HashSet::new();
+    for ((_, keys), states) in kinds.iter().zip(states) {
+        let proved = |(index, key): &(usize, Key)| {
+            states.get(key).is_some_and(|state| proofs.holds(&Proof::of_resource(resources[index], state)))
+        };
+        let moved: HashSet<&Key> = keys.iter().filter(|one| !proved(one)).map(|(_, key)| key).collect();
+        unmoved.extend(keys.iter().filter(|(_, key)| !moved.contains(key)).map(|(index, _)| *index));
+    }
+    unmoved
+}
+
+/// A kind, and where in the batch which of its objects are wanted.
+type Batch = (Resolved, Vec<(usize, Key)>);
+
+fn asked(kinds: &[Batch]) -> Vec<(Resolved, Vec<Key>)> {
+    kinds.iter().map(|(kind, keys)| (kind.clone(), distinct(keys))).collect()
+}
+
 fn distinct(keys: &[(usize, Key)]) -> Vec<Key> {
     let mut distinct = HashSet::new();
     keys.iter().filter(|(_, key)| distinct.insert(key)).map(|(_, key)| key.clone()).collect()
@@ -99,7 +130,13 @@ pub type Brought<'a> = HashMap<Gvk, &'a ResourceId>;
 
 /// Finds the kinds that a batch itself brings.
 pub fn definitions<'a>(discovery: &Discovery, batch: impl Iterator<Item = &'a Resource>) -> Brought<'a> {
+    let batch: Vec<&Resource> = batch.collect();
     let mut brought = HashMap::new();
+    let kinds: HashSet<Gvk> = batch.iter().map(|resource| Gvk::of_address(&resource.id.address)).collect();
+    if kinds.iter().all(|gvk| discovery.resolve(gvk).is_some()) {
+        // Nothing is missing, and definitions are the longest documents that there are.
+        return brought;
+    }
     for resource in batch {
         let Some(document) = resource.want.document() else { continue };
         if Gvk::of_address(&resource.id.address).is_crd() {

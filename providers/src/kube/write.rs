@@ -274,10 +274,10 @@ mod tests {
     use crate::drivers::release::charts::Charts;
     use crate::drivers::release::heartbeat::Heartbeats;
     use crate::helm::binary::Search;
-    use crate::kube::ahead::Ahead;
     use crate::kube::client::Kube;
     use crate::kube::difference::difference;
     use crate::kube::discovery::Discovery;
+    use crate::kube::lists::Lists;
     use crate::kube::look::present;
     use crate::kube::watch::Watches;
     use crate::vault::Vault;
@@ -293,7 +293,8 @@ mod tests {
         World {
             target: world::Target { context: nothing.clone(), uid: nothing.clone(), version: nothing },
             kube,
-            ahead: Ahead::default(),
+            lists: Lists::default(),
+            last_apply: crate::last_apply::LastApply::default(),
             discovery: Arc::new(discovery),
             watches: Watches::default(),
             charts: Charts::new(Search::from_environment(None), std::env::temp_dir(), Arc::clone(&vault)),

@@ -78,6 +78,12 @@ impl Busy {
 }
 
 impl Next {
+    /// No revision, after these records.
+    fn none_but(history: &History) -> Self {
+        let seen = history.seen.clone();
+        Self { revision: 0, install: false, because: None, busy: None, abandoned: None, first_deployed: None, seen }
+    }
+
     /// What a plan says of it beforehand; `None` where no one can be at work.
     pub(super) fn remark(&self, history: &History) -> Option<String> {
         let (busy, newest) = (self.busy.as_ref()?, history.newest.as_ref()?);
@@ -104,15 +110,15 @@ pub(super) fn next(
     rendering: &Rendering,
     values: &Value,
 ) -> Next {
+    if let Some(revision) = history.proved {
+        return Next { revision, ..Next::none_but(history) };
+    }
     let Some(newest) = &history.newest else {
         return Next {
             revision: 1,
             install: true,
             because: Some("first installation".to_owned()),
-            busy: None,
-            abandoned: None,
-            first_deployed: None,
-            seen: history.seen.clone(),
+            ..Next::none_but(history)
         };
     };
     let busy = busy(history, newest);

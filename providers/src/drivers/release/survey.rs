@@ -11,19 +11,21 @@ use serde_json::Value;
 
 use super::at_work;
 use super::dropped::Dropped;
-use super::history::{self, History, ReleaseName};
+use super::history::{self, History, Records, ReleaseName};
 use super::next::{Next, next, same_texts};
 use crate::blocking::blocking;
 use crate::helm::chart::{Chart, ChartSource};
 use crate::helm::hook::{HookEvent, HookFacts};
 use crate::helm::record::Revision;
 use crate::helm::render::RenderRequest;
-use crate::helm::rendering::{Identity, Rendered, Rendering};
+use crate::helm::rendering::{ChartFacts, Identity, Rendered, Rendering};
 use crate::helm::values::{self, ValuesError};
 use crate::kube::discovery::Discovery;
 use crate::kube::gvk::{Gvk, address, scope};
 use crate::kube::normalise::{normalised, owned_by_release};
 use crate::kube::read::read_ahead;
+use crate::kube::state::ask_ahead;
+use crate::last_apply::Proof;
 use crate::vault::Vault;
 use crate::world::{Access, World};
 
@@ -79,6 +81,16 @@ pub struct ChartAnswer {
     pub next: Next,
     /// What the user should know besides.
     pub remarks: Vec<String>,
+    /// That the release's records say all that is wanted, where they do.
+    pub proof: Option<Proof>,
+}
+
+impl ChartAnswer {
+    /// Whether the release needs no revision, and no earlier one has left anything behind.
+    fn says_all(&self) -> bool {
+        let Next { because, busy, .. } = &self.next;
+        because.is_none() && busy.is_none() && self.removed.is_empty() && self.dropped.is_empty()
+    }
 }
 
 /// An object and where it is.
@@ -108,14 +120,40 @@ pub struct HookItem {
 /// A chart, values or a rendering that can't be had; records that can't be read.
 pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnswer, DriverError> {
     let release = ReleaseName { namespace: question.namespace.clone(), name: question.release.clone() };
-    let (records, chart) = futures::try_join!(history::read(&world.kube, &release), chart(world, question))?;
+    let may_be_proved = world.proofs().is_some();
+    let records = async {
+        if may_be_proved {
+            history::read_metadata(&world.kube, &release).await
+        } else {
+            history::read(&world.kube, &release).await
+        }
+    };
+    let (records, chart) = futures::try_join!(records, chart(world, question))?;
     let values = merged(question)?;
     let request = request(world, question, chart, values.clone(), records.is_install());
-    let history = async { with_hook(world, &release, blocking(|| records.unpack()).await?).await };
+    let (marks, proved) = (records.marks(), records.proved());
+    let history = async { if may_be_proved { Ok(None) } else { unpacked(world, &release, records).await.map(Some) } };
     let (history, rendering) = futures::try_join!(history, render(world, request))?;
+    let proof = proof(&release, &rendering, &values, &marks);
+    let history = match history {
+        Some(history) => history,
+        None if world.proofs().is_some_and(|proofs| proofs.holds(&proof)) => proved,
+        None => unpacked(world, &release, history::read(&world.kube, &release).await?).await?,
+    };
     let (vault, discovery) = (Arc::clone(&world.vault), Arc::clone(&world.discovery));
     let question = question.clone();
-    blocking(move || answer(&vault, &discovery, &question, &history, &rendering, values)).await
+    let answer = blocking(move || answer(&vault, &discovery, &question, &history, &rendering, values)).await?;
+    Ok(ChartAnswer { proof: answer.says_all().then_some(proof), ..answer })
+}
+
+/// That the records hold all that is wanted, should it be so.
+fn proof(release: &ReleaseName, rendering: &Rendering, values: &Value, marks: &[String]) -> Proof {
+    let ChartFacts { name, version, .. } = &rendering.chart;
+    Proof::of_release(release, &[name, version, &rendering.digest, &values.to_string()], marks)
+}
+
+async fn unpacked(world: &World, release: &ReleaseName, records: Records) -> Result<History, DriverError> {
+    with_hook(world, release, blocking(|| records.unpack()).await?).await
 }
 
 /// The same with the hook for which someone may wait; nothing is asked for where no one can.
@@ -135,7 +173,11 @@ async fn render(world: &World, request: RenderRequest) -> Result<Arc<Rendering>,
         let namespace = namespace.clone().filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| own.clone());
         Some(if kind.namespaced { (kind, namespace) } else { (kind, String::new()) })
     };
-    read_ahead(&world.kube, &world.ahead, rendering.objects.iter().filter_map(place));
+    let (kube, lists, places) = (&world.kube, &world.lists, rendering.objects.iter().filter_map(place));
+    match world.proofs() {
+        Some(proofs) => ask_ahead(kube, lists, &proofs.revisions, places),
+        None => read_ahead(kube, lists, places),
+    }
     Ok(rendering)
 }
 
@@ -179,6 +221,7 @@ pub fn answer(
         remarks: next.remark(history).into_iter().chain(remarks(rendering)).collect(),
         values,
         next,
+        proof: None,
     })
 }
 
