@@ -11,6 +11,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
+use crate::kube::autoscale::is_autoscaled;
 use crate::kube::compare::compare;
 use crate::kube::difference::difference;
 use crate::kube::gvk::Gvk;
@@ -232,34 +233,47 @@ fn compared(resource: &Resource, document: &Document, live: &Value, predicted: O
                 ..Change::of(Action::Refuse).because(format!("the API server refuses it: {why}"))
             };
         }
+        Some(Predicted::Live(predicted)) if compared.hides_removals => {
+            with_removals(difference(live, predicted), &compared.fields, resource, document, live)
+        }
         Some(Predicted::Live(predicted)) => difference(live, predicted),
         // A value that is only to be taken back is nothing to show where nobody confirms it.
         Some(Predicted::NotPermitted) => {
             compared.fields.into_iter().filter(|field| field.before != field.after).collect()
         }
         // Ownership that is yet to be migrated doesn't say what an earlier document named.
-        None if compared.migrate => with_dropped(compared.fields, resource, document, live),
+        None if compared.migrate => with_removals(compared.fields, &[], resource, document, live),
         None => compared.fields,
     };
     // What is ours by its annotations alone, as after an adoption, would need a dry run in each plan until we applied it.
     let is_adopted = compared.foreign && owner(live).is_some() && owner(live) == owner(&document.body);
     match (compared.migrate || is_adopted, fields.is_empty()) {
         (true, true) => Change::of(Action::Migrate).because("its fields move to server-side apply"),
+        // The reason keeps it from being taken for proved: it ends with the autoscaler, of which the object shows nothing.
+        (_, true) if is_autoscaled(live) => Change::of(Action::Keep).because("an autoscaler looks after its replicas"),
         (_, _) => Change::of_fields(fields),
     }
 }
 
-/// Adds the fields that are still there although the document no longer names them.
-fn with_dropped(fields: Vec<FieldChange>, resource: &Resource, document: &Document, live: &Value) -> Vec<FieldChange> {
-    let named: Vec<&str> =
-        resource.settings["dropped"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+/// Adds the fields that are still there although the document no longer names them, as an earlier one did, or as our own
+/// comparison found.
+fn with_removals(
+    fields: Vec<FieldChange>,
+    found: &[FieldChange],
+    resource: &Resource,
+    document: &Document,
+    live: &Value,
+) -> Vec<FieldChange> {
+    let dropped = resource.settings["dropped"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let found = found.iter().filter(|field| field.after.is_none()).map(|field| field.path.as_str());
+    let named: Vec<&str> = dropped.chain(found).collect();
     if named.is_empty() {
         return fields;
     }
-    let mut dropped = difference(live, &document.body);
+    let mut removals = difference(live, &document.body);
     let told = |path: &str| fields.iter().any(|field| lies_in(path, &field.path));
-    dropped.retain(|field| field.after.is_none() && named.contains(&field.path.as_str()) && !told(&field.path));
-    [fields, dropped].concat()
+    removals.retain(|field| field.after.is_none() && named.contains(&field.path.as_str()) && !told(&field.path));
+    [fields, removals].concat()
 }
 
 /// What a deletion that has begun still waits for.
