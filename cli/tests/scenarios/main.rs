@@ -4,10 +4,12 @@
 mod common;
 
 mod adoption;
+mod autoscaled;
 mod broken_hooks;
 mod definitions;
 mod drift;
 mod drift_rights;
+mod edits;
 mod failing;
 mod generated;
 mod helm_after;

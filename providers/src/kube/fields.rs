@@ -80,6 +80,17 @@ impl<'a> Items<'a> {
         self.set.member(&format!("i:{index}"))
     }
 
+    /// Tells whether an item of the live list is one that others own, in a list of which some items are owned here.
+    ///
+    /// Of a list that is owned as a whole no item is.
+    pub fn is_others(&self, item: &Value) -> bool {
+        if item.is_object() || item.is_array() {
+            return self.key(item).is_some_and(|key| !self.by_key.contains_key(&key));
+        }
+        let mut members = self.set.0.into_iter().flatten();
+        members.any(|(member, _)| member.starts_with("v:")) && self.set.member(&format!("v:{item}")).is_none()
+    }
+
     fn key(&self, item: &Value) -> Option<String> {
         if self.names.is_empty() {
             return None;
@@ -133,7 +144,8 @@ pub(crate) fn writers<'a>(live: &'a Value, path: &str) -> Vec<Writer<'a>> {
     let steps = named_steps(path);
     let owns = |entry: &&Value| fields_of(entry).is_some_and(|set| set.reaches(&steps));
     let mut writers: Vec<Writer<'_>> = entries(live).filter(owns).filter_map(Writer::of).collect();
-    writers.sort_by_key(|writer| std::cmp::Reverse(writer.time));
+    writers.sort_by_key(|writer| writer.time);
+    writers.reverse();
     writers
 }
 
@@ -146,6 +158,13 @@ pub(crate) fn writer<'a>(live: &'a Value, path: &str) -> Option<Writer<'a>> {
 pub(crate) fn maker<'a>(live: &'a Value, field: &str) -> Option<Writer<'a>> {
     let made = |entry: &&Value| fields_of(entry).is_some_and(|set| set.field(field).is_some());
     entries(live).find(made).and_then(Writer::of)
+}
+
+/// Finds who has set an object's replicas by way of `scale`; such writes carry no time.
+pub(crate) fn scaler(live: &Value) -> Option<&str> {
+    let replicas = |set: FieldSet<'_>| set.field("spec").and_then(|spec| spec.field("replicas")).is_some();
+    let mut scalers = entries(live).filter(|entry| entry["subresource"] == "scale");
+    scalers.find(|entry| fields_of(entry).is_some_and(replicas))?["manager"].as_str()
 }
 
 /// Tells whether a manager owns anything of an object itself, however it wrote it.
@@ -161,12 +180,22 @@ pub fn needs_migration(live: &Value, manager: &str) -> bool {
     })
 }
 
-/// Gives the object's `managedFields` with the manager's ordinary writes turned into fields that it applied.
+/// Tells whether a manager owns texts of a Secret under the name by which it applied them, and not where they are stored.
+///
+/// An apply that no longer names such a text leaves it standing.
+pub(crate) fn owns_texts(live: &Value, manager: &str) -> bool {
+    let is_secret = live["kind"] == "Secret" && live["apiVersion"] == "v1";
+    let texts = || owned(live, manager)?.field("stringData");
+    is_secret && texts().is_some_and(|texts| !texts.is_leaf())
+}
+
+/// Gives the object's `managedFields` with the manager's ordinary writes turned into fields that it applied, and texts of a
+/// Secret turned into what they are stored as.
 ///
 /// Until that is done an apply that no longer names a field leaves it standing. `None` where there is nothing to do.
 /// Field sets of different API versions can't be united: an entry of another version than the applied one's stays.
 pub fn migrate(live: &Value, manager: &str) -> Option<Value> {
-    if !needs_migration(live, manager) {
+    if !needs_migration(live, manager) && !owns_texts(live, manager) {
         return None;
     }
     let all: Vec<_> = entries(live).collect();
@@ -184,6 +213,11 @@ pub fn migrate(live: &Value, manager: &str) -> Option<Value> {
         } else {
             migrated.push((*entry).clone());
         }
+    }
+    if owns_texts(live, manager)
+        && let Some(texts) = applied["fieldsV1"].as_object_mut().and_then(|fields| fields.remove("f:stringData"))
+    {
+        unite(&mut applied["fieldsV1"]["f:data"], &texts);
     }
     migrated[place] = applied;
     Some(Value::Array(migrated))
@@ -322,6 +356,19 @@ mod tests {
         assert!(!needs_migration(&live(&[applied.clone(), scale.clone()]), "helm"));
         assert_eq!(migrate(&live(&[applied, scale]), "helm"), None);
         assert_eq!(migrate(&object, "nobody"), None);
+    }
+
+    #[test]
+    fn texts_that_were_applied_are_owned_where_they_are_stored() {
+        let fields = json!({"f:data": {"f:a": {}}, "f:stringData": {".": {}, "f:b": {}}, "f:type": {}});
+        let mut object = live(&[entry("helm", "Apply", "v1", &fields)]);
+        assert_eq!(migrate(&object, "helm"), None, "only Secrets have texts");
+        (object["apiVersion"], object["kind"]) = (json!("v1"), json!("Secret"));
+        assert!(owns_texts(&object, "helm") && !needs_migration(&object, "helm"));
+        let stored = json!({"f:data": {".": {}, "f:a": {}, "f:b": {}}, "f:type": {}});
+        assert_eq!(migrate(&object, "helm"), Some(json!([entry("helm", "Apply", "v1", &stored)])));
+        object["metadata"]["managedFields"][0]["fieldsV1"]["f:stringData"] = json!({});
+        assert_eq!(migrate(&object, "helm"), None, "there are none");
     }
 
     #[test]

@@ -8,13 +8,14 @@ use cfrt_engine::resource::{Document, Hole, Part, Resource, ResourceId};
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 
+use super::autoscale;
 use super::call::{Apply, Call};
 use super::client::ApiError;
+use super::compare::{Kept, compare};
 use super::discovery::Discovery;
 use super::fields;
 use super::gvk::{Gvk, Resolved};
-use super::kept;
-use super::read::{Key, ReadError, read};
+use super::read::{Key, ReadError, get, read};
 use super::state::states;
 use crate::last_apply::Proof;
 use crate::vault::Vault;
@@ -25,6 +26,9 @@ const DRY_RUNS_AT_ONCE: usize = 8;
 
 /// How many objects of a kind are read one by one where the others haven't moved.
 const FEW: usize = 4;
+
+/// How often an object that others write at the same time is looked at again before its prediction is taken as it is.
+const LOOKS_AT_A_MOVING_OBJECT: usize = 5;
 
 /// Looks at objects, each of which is written under the name of a field manager.
 ///
@@ -42,6 +46,7 @@ pub async fn look(
     for (index, observation) in as_they_are(world, &first).await? {
         seen[index] = observation;
     }
+    autoscale::note(world, wanted, &mut seen).await?;
     let mut asked = Vec::with_capacity(again.len());
     for (index, wanted) in again {
         asked.push(async move { (index, predict(world, wanted, manager(wanted.resource)).await) });
@@ -204,44 +209,106 @@ fn sealed(vault: &Vault, resource: &Resource, live: Value) -> Value {
 }
 
 /// Asks the server what an apply would make of the object. What it can't be asked for stays with our own comparison.
+///
+/// What others do between the look and the answer is no part of the answer: the object is looked at again.
 pub(crate) async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -> Result<Observation, DriverError> {
-    let before = wanted.before.cloned().unwrap_or(Observation::Absent);
-    let (Observation::Present { live, stamp, .. }, Some(document)) = (&before, wanted.resource.want.document()) else {
+    let mut predicted = predict_once(world, wanted.resource, wanted.before, manager).await?;
+    for _ in 0..LOOKS_AT_A_MOVING_OBJECT {
+        if !has_moved(&predicted) {
+            break;
+        }
+        let now = now(world, wanted.resource).await?;
+        predicted = predict_once(world, wanted.resource, Some(&now), manager).await?;
+    }
+    Ok(predicted)
+}
+
+/// Whether an answer is about another state of the object than the one that was seen.
+fn has_moved(predicted: &Observation) -> bool {
+    match predicted {
+        Observation::Present { stamp, predicted: Some(Predicted::Live(answer)), .. } => {
+            answer["metadata"]["resourceVersion"].as_str().is_some_and(|now| now != stamp.revision)
+        }
+        Observation::Present { .. } | Observation::Absent | Observation::Unmoved | Observation::Hidden { .. } => false,
+    }
+}
+
+/// An object as it is now.
+async fn now(world: &World, resource: &Resource) -> Result<Observation, DriverError> {
+    let Some(kind) = world.discovery.resolve(&Gvk::of_address(&resource.id.address)) else {
+        return Ok(Observation::Absent);
+    };
+    let found = get(&world.kube, &kind, &key(resource)).await;
+    match found.map_err(|error| error.during(format!("reading {}", resource.id.address.short())))? {
+        Some((_, live)) => seen(world, resource, live).await,
+        None => Ok(Observation::Absent),
+    }
+}
+
+/// An object as it was read by itself, with its secrets sealed and a note of who looks after it.
+///
+/// # Errors
+///
+/// A list of autoscalers that failed.
+pub(crate) async fn seen(world: &World, resource: &Resource, live: Value) -> Result<Observation, DriverError> {
+    let mut seen = present(&world.vault, resource, live);
+    let wanted = Wanted { resource, depth: Depth::Full, before: None };
+    autoscale::note(world, &[wanted], std::slice::from_mut(&mut seen)).await?;
+    Ok(seen)
+}
+
+async fn predict_once(
+    world: &World,
+    resource: &Resource,
+    before: Option<&Observation>,
+    manager: &str,
+) -> Result<Observation, DriverError> {
+    let before = before.cloned().unwrap_or(Observation::Absent);
+    let (Observation::Present { live, stamp, .. }, Some(document)) = (&before, resource.want.document()) else {
         return Ok(before);
     };
-    if wanted.resource.id.part == Part::Adoption {
+    if resource.id.part == Part::Adoption {
         // Labels and annotations hold no surprise, and a definition's dry run takes the server long.
         return Ok(before);
     }
     // Before ownership is migrated an apply doesn't remove what it will remove afterwards.
-    let Some(body) = to_send(&world.vault, document, live).filter(|_| !fields::needs_migration(live, manager)) else {
+    let is_migrated = !fields::needs_migration(live, manager) && !fields::owns_texts(live, manager);
+    let Some(body) = to_send(&world.vault, document, live, manager).filter(|_| is_migrated) else {
         return Ok(before);
     };
-    let gvk = Gvk::of_address(&wanted.resource.id.address);
+    let gvk = Gvk::of_address(&resource.id.address);
     let Some(kind) = world.discovery.resolve(&gvk) else { return Ok(before) };
-    let key = key(wanted.resource);
+    let key = key(resource);
     let call = Call::apply(&kind, &key.namespace, &key.name, manager, Apply::DryRun, &body);
     let predicted = match world.kube.send(&call).await {
         Ok(reply) => {
-            let object = reply.json().map_err(|error| unpredictable(wanted.resource, error))?;
-            Predicted::Live(Arc::new(sealed(&world.vault, wanted.resource, object)))
+            let object = reply.json().map_err(|error| unpredictable(resource, error))?;
+            Predicted::Live(Arc::new(sealed(&world.vault, resource, object)))
         }
         // Who may only read is to learn what we can tell without asking.
         Err(ApiError::Status { code: 403, .. }) if world.access == Access::ReadOnly => Predicted::NotPermitted,
         Err(ApiError::Status { code: 400 | 409 | 422 | 500, message, .. }) => Predicted::Refused(message),
-        Err(error) => return Err(unpredictable(wanted.resource, error)),
+        Err(error) => return Err(unpredictable(resource, error)),
     };
     Ok(Observation::Present { live: Arc::clone(live), stamp: stamp.clone(), predicted: Some(predicted) })
 }
 
-/// A document as it is sent to where `live` is: secrets filled in, values that are generated or the cluster's own as they are
-/// there.
+/// A document as it is sent to where `live` is: secrets filled in, generated values as they are there, and nothing said of
+/// what others look after.
 ///
 /// `None` where this run doesn't know a secret's value, because the rendering came from the cache.
-pub fn to_send(vault: &Vault, document: &Document, live: &Value) -> Option<Value> {
-    let holes = kept::holes(document, live);
+pub fn to_send(vault: &Vault, document: &Document, live: &Value, manager: &str) -> Option<Value> {
+    let kept = compare(document, live, manager).kept;
     let mut document = document.clone();
-    for (pointer, hole) in &*holes {
+    for Kept { place, value } in kept {
+        let above = place.rsplit_once('/').and_then(|(above, key)| Some((document.body.pointer_mut(above)?, key)));
+        match (above, value) {
+            (Some((Value::Object(map), key)), Some(value)) => drop(map.insert(key.to_owned(), value)),
+            (Some((Value::Object(map), key)), None) => drop(map.remove(key)),
+            (Some(_) | None, _) => {}
+        }
+    }
+    for (pointer, hole) in &document.holes {
         let there = live.pointer(pointer).cloned();
         if let (Hole::Generated, Some(there), Some(place)) = (hole, there, document.body.pointer_mut(pointer)) {
             *place = there;

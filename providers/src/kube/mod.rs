@@ -1,6 +1,7 @@
 //! Kubernetes: building requests, sending them, reading many objects at once, comparing one, watching until it is settled.
 
 mod align;
+pub(crate) mod autoscale;
 pub mod call;
 pub mod client;
 pub mod compare;
@@ -10,7 +11,6 @@ pub mod difference;
 pub mod discovery;
 pub mod fields;
 pub mod gvk;
-mod kept;
 pub mod lists;
 pub mod look;
 pub mod meanwhile;

@@ -13,7 +13,7 @@ use super::call::{Apply, Call};
 use super::client::ApiError;
 use super::fields;
 use super::gvk::{Gvk, Resolved};
-use super::look::{key, predict, present, to_send};
+use super::look::{key, predict, seen, to_send};
 use super::path::lies_in;
 use super::read::{Key, get};
 use crate::world::World;
@@ -175,11 +175,11 @@ impl<'a> Target<'a> {
 
     /// The document as it is sent; secret values that came sealed from the cache are rendered afresh first.
     async fn filled(&self, document: &Document, live: &Value) -> Result<Value, DriverError> {
-        if let Some(body) = to_send(&self.world.vault, document, live) {
+        if let Some(body) = to_send(&self.world.vault, document, live, self.manager) {
             return Ok(body);
         }
         self.world.charts.reveal().await?;
-        to_send(&self.world.vault, document, live)
+        to_send(&self.world.vault, document, live, self.manager)
             .ok_or_else(|| self.failed("preparing", "a secret value in it can't be had again"))
     }
 
@@ -194,7 +194,7 @@ impl<'a> Target<'a> {
         let Some((_, live)) = found else {
             return Err(self.stale("updating", ApiError::Transport("it was deleted meanwhile".to_owned())));
         };
-        let seen = present(&self.world.vault, self.resource, live);
+        let seen = seen(self.world, self.resource, live).await?;
         let was_predicted = matches!(step.seen, Observation::Present { predicted: Some(_), .. });
         let again = Wanted { resource: self.resource, depth: Depth::DryRun, before: Some(&seen) };
         let seen = if was_predicted { predict(self.world, &again, self.manager).await? } else { seen };
@@ -263,7 +263,7 @@ impl<'a> Target<'a> {
 mod tests {
     use std::sync::Arc;
 
-    use cfrt_engine::driver::Stamp;
+    use cfrt_engine::driver::{Predicted, Stamp};
     use cfrt_engine::resource::{Address, ResourceId, Trigger};
     use cfrt_engine::task::TaskId;
     use http::{Method, StatusCode};
@@ -275,8 +275,10 @@ mod tests {
     use crate::drivers::release::heartbeat::Heartbeats;
     use crate::helm::binary::Search;
     use crate::kube::client::Kube;
+    use crate::kube::difference::difference;
     use crate::kube::discovery::Discovery;
     use crate::kube::lists::Lists;
+    use crate::kube::look::present;
     use crate::kube::watch::Watches;
     use crate::vault::Vault;
     use crate::world::{self, Access};
@@ -355,6 +357,30 @@ mod tests {
             (deleted.fault, deleted.chain().join(": ")),
             (Fault::Stale, "updating Widget n/a: it was deleted meanwhile".to_owned())
         );
+    }
+
+    #[tokio::test]
+    async fn a_prediction_is_about_the_object_that_was_seen_and_not_about_what_others_did_meanwhile() {
+        let object = |revision: &str, by_others: Value, by_us: Value| {
+            json!({"apiVersion": "a.io/v1", "kind": "Widget", "spec": by_us,
+                "metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": revision, "labels": by_others}})
+        };
+        let (moved, ours) = (json!({"moved": "by others"}), json!({"size": 1}));
+        let (now, answer) = (object("8", moved.clone(), json!({})), object("8", moved, ours));
+        let kube = Kube::refusing(move |request| match *request.method() {
+            Method::GET => (StatusCode::OK, now.to_string()),
+            _ => (StatusCode::OK, answer.to_string()),
+        });
+        let (world, step) = (world(kube), step());
+        let before = present(&world.vault, &step.resource, object("7", json!({}), json!({})));
+        let wanted = Wanted { resource: &step.resource, depth: Depth::DryRun, before: Some(&before) };
+        let seen = predict(&world, &wanted, "helm").await.expect("it is answered");
+        let Observation::Present { live, stamp, predicted: Some(Predicted::Live(predicted)) } = seen else {
+            panic!("it is there, and predicted: {seen:?}")
+        };
+        assert_eq!(stamp.revision, "8");
+        let moves: Vec<String> = difference(&live, &predicted).into_iter().map(|field| field.path).collect();
+        assert_eq!(moves, ["spec.size"]);
     }
 
     /// How a creation fares that the server calls a conflict, where something is there or not.
