@@ -28,6 +28,10 @@ pub(crate) enum Command {
     /// Show what would change; reads only
     #[command(after_help = "Example:\n  cfrt plan plans/prod.toml --detailed-exitcode")]
     Plan(PlanArguments),
+    /// Tell what has moved in the cluster since it was last applied, and who
+    /// moved it; reads only
+    #[command(after_help = "Example:\n  cfrt drift plans/prod.toml --output markdown")]
+    Drift(DriftArguments),
     /// Show what would change, ask, and make it so
     #[command(after_help = "Example:\n  cfrt apply plans/prod.toml --yes")]
     Apply(ApplyArguments),
@@ -76,6 +80,40 @@ pub(crate) struct PlanArguments {
     /// Exit with 2 instead of 0 when something would change
     #[arg(long = "detailed-exitcode")]
     pub(crate) detailed_exit_code: bool,
+}
+
+/// The arguments of `cfrt drift`.
+#[derive(Debug, Args)]
+pub(crate) struct DriftArguments {
+    /// The desired state, a TOML file
+    pub(crate) file: PathBuf,
+    /// How to print the result
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Report::Text)]
+    pub(crate) output: Report,
+    /// The helm binary to render charts with; where nothing is said, the one
+    /// that CFRT_HELM names, or else the first in PATH
+    #[arg(long, value_name = "PATH")]
+    pub(crate) helm: Option<PathBuf>,
+    /// Exit with 2 instead of 0 when nothing has moved, but the file has changed
+    #[arg(long = "detailed-exitcode")]
+    pub(crate) detailed_exit_code: bool,
+    /// Write what was found as metrics, too: a text file of OpenMetrics
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics: Option<PathBuf>,
+    /// Write what was found as test results, too: a JUnit file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Report {
+    /// For people
+    Text,
+    /// For programs; `cfrt schema drift` prints the schema
+    Json,
+    /// For a comment or a ticket
+    Markdown,
 }
 
 /// The arguments of `cfrt apply`.
@@ -147,6 +185,8 @@ pub(crate) enum Format {
     Plan,
     /// What `cfrt apply --output json` prints
     Apply,
+    /// What `cfrt drift --output json` prints
+    Drift,
 }
 
 /// What `cfrt help` can explain.
@@ -154,6 +194,8 @@ pub(crate) enum Format {
 pub(crate) enum Topic {
     /// The command `plan`
     Plan,
+    /// The command `drift`
+    Drift,
     /// The command `apply`
     Apply,
     /// The command `unadopt`

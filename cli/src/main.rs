@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod exit;
+mod file;
 mod hints;
 mod interrupts;
 mod load;

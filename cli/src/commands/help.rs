@@ -19,6 +19,7 @@ pub(crate) fn run(topic: Option<Topic>) -> Result<Exit, Trouble> {
     let text = match topic {
         None => command_help(None),
         Some(Topic::Plan) => command_help(Some("plan")),
+        Some(Topic::Drift) => command_help(Some("drift")),
         Some(Topic::Apply) => command_help(Some("apply")),
         Some(Topic::Unadopt) => command_help(Some("unadopt")),
         Some(Topic::Explain) => command_help(Some("explain")),

@@ -2,6 +2,7 @@
 
 mod apply;
 mod completions;
+mod drift;
 mod explain;
 mod graph;
 pub(crate) mod help;
@@ -21,6 +22,7 @@ use crate::trouble::Trouble;
 pub(crate) async fn run(command: Command) -> Result<Exit, Trouble> {
     match command {
         Command::Plan(arguments) => plan::run(&arguments).await,
+        Command::Drift(arguments) => drift::run(&arguments).await,
         Command::Apply(arguments) => apply::run(&arguments).await,
         Command::Unadopt(arguments) => unadopt::run(&arguments).await,
         Command::Graph(arguments) => graph::run(&arguments).await,

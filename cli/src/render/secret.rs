@@ -1,6 +1,7 @@
 //! Which values are never shown: a second wall behind the drivers, which already seal what is secret.
 
 use cfrt_engine::change::FieldChange;
+use cfrt_engine::drift::Finding;
 use cfrt_engine::resource::Address;
 use serde_json::Value;
 
@@ -9,8 +10,16 @@ const SEAL: &str = "sealed:";
 
 /// Whether neither value of a field may be shown.
 pub(crate) fn is_secret(address: &Address, field: &FieldChange) -> bool {
-    let values = [&field.before, &field.after];
-    in_a_secret(address, &field.path) || values.into_iter().flatten().any(holds_a_seal)
+    hides(address, &field.path, [&field.before, &field.after])
+}
+
+/// The same of what has moved in the cluster.
+pub(crate) fn is_hidden(finding: &Finding) -> bool {
+    hides(&finding.resource.address, &finding.path, [&finding.was, &finding.is])
+}
+
+fn hides(address: &Address, path: &str, values: [&Option<Value>; 2]) -> bool {
+    in_a_secret(address, path) || values.into_iter().flatten().any(holds_a_seal)
 }
 
 fn in_a_secret(address: &Address, path: &str) -> bool {
@@ -35,24 +44,24 @@ mod tests {
 
     use super::*;
 
-    fn hides(kind: &str, path: &str, before: Value, after: Value) -> bool {
-        let field = FieldChange { path: path.to_owned(), before: Some(before), after: Some(after) };
+    fn hides_it(kind: &str, path: &str, before: Value, after: Value) -> bool {
+        let field = FieldChange::new(path, Some(before), Some(after));
         is_secret(&Address::new(kind, "codefresh", "token"), &field)
     }
 
     #[test]
     fn a_seal_hides_the_field_wherever_it_is() {
-        assert!(hides("apps/v1/Deployment", "spec", json!("clear"), json!("sealed:1")));
-        assert!(hides("apps/v1/Deployment", "spec", json!({"env": [{"value": "sealed:1"}]}), json!(null)));
-        assert!(!hides("apps/v1/Deployment", "spec", json!("not sealed:"), json!("clear")));
+        assert!(hides_it("apps/v1/Deployment", "spec", json!("clear"), json!("sealed:1")));
+        assert!(hides_it("apps/v1/Deployment", "spec", json!({"env": [{"value": "sealed:1"}]}), json!(null)));
+        assert!(!hides_it("apps/v1/Deployment", "spec", json!("not sealed:"), json!("clear")));
     }
 
     #[test]
     fn what_a_secret_holds_is_hidden_even_without_a_seal() {
-        assert!(hides("v1/Secret", "data.token", json!("YQ=="), json!("Yg==")));
-        assert!(hides("v1/Secret", "data[tls.crt]", json!("YQ=="), json!("Yg==")));
-        assert!(hides("v1/Secret", "stringData", json!({}), json!({})));
-        assert!(!hides("v1/Secret", "metadata.labels.data", json!("a"), json!("b")));
-        assert!(!hides("v1/ConfigMap", "data.token", json!("a"), json!("b")));
+        assert!(hides_it("v1/Secret", "data.token", json!("YQ=="), json!("Yg==")));
+        assert!(hides_it("v1/Secret", "data[tls.crt]", json!("YQ=="), json!("Yg==")));
+        assert!(hides_it("v1/Secret", "stringData", json!({}), json!({})));
+        assert!(!hides_it("v1/Secret", "metadata.labels.data", json!("a"), json!("b")));
+        assert!(!hides_it("v1/ConfigMap", "data.token", json!("a"), json!("b")));
     }
 }

@@ -121,6 +121,9 @@ fn what_kubectl_has_commands_for_is_healed_where_it_was_done() {
     assert_eq!(container["resources"]["limits"]["memory"], "1Gi");
 }
 
+/// Where the schema of the small chart's definition says how small a widget may be.
+const MINIMUM: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/size/minimum";
+
 #[test]
 #[ignore = "needs a control plane, an audit log and helm"]
 fn what_is_edited_in_maps_and_lists_is_healed_and_what_is_added_stays() {
@@ -172,10 +175,7 @@ fn what_is_edited_in_maps_and_lists_is_healed_and_what_is_added_stays() {
         ),
         (
             "a schema loosened",
-            |scenario| {
-                let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/size/minimum";
-                edit(scenario, "crd/widgets.NAME.example.com", &replaces(path, &json!(-5)));
-            },
+            |scenario| edit(scenario, "crd/widgets.NAME.example.com", &replaces(MINIMUM, &json!(-5))),
             &["update CustomResourceDefinition widgets.NAME.example.com \
                spec.versions[v1].schema.openAPIV3Schema.properties.spec.properties.size.minimum"],
         ),

@@ -8,6 +8,7 @@ mod autoscaled;
 mod broken_hooks;
 mod definitions;
 mod drift;
+mod drift_rights;
 mod edits;
 mod failing;
 mod generated;

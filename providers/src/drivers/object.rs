@@ -24,6 +24,9 @@ use crate::undo::{self, UndoQuestion};
 use crate::world::World;
 
 pub mod adoption;
+pub mod origin;
+
+use origin::{LastApplied, was_applied, with_last, with_origin};
 
 /// The field manager of objects that belong to no chart.
 pub const OWN: &str = "cfrt";
@@ -37,17 +40,18 @@ pub struct Object;
 impl Object {
     /// The settings of a resource whose fields are written under a manager's name.
     pub fn settings(manager: &str) -> Value {
-        Self::settings_after(manager, &[])
+        json!({ "manager": manager })
     }
 
-    /// The same where an earlier document of the manager's named fields that this one doesn't.
-    pub fn settings_after(manager: &str, dropped: &[String]) -> Value {
-        json!({ "manager": manager, "dropped": dropped })
+    /// The settings of an object of a chart: what was applied last of it, and which fields an earlier document named that this
+    /// one doesn't.
+    pub fn settings_of_chart(last: &LastApplied, dropped: &[String]) -> Value {
+        with_last(json!({ "manager": HELM, "dropped": dropped }), last)
     }
 
     /// The settings of an object that a release no longer has.
-    pub fn settings_of_removed(release: &str, namespace: &str) -> Value {
-        json!({ "manager": HELM, "release": [release, namespace] })
+    pub fn settings_of_removed(release: &str, namespace: &str, last: &LastApplied) -> Value {
+        with_last(json!({ "manager": HELM, "release": [release, namespace] }), last)
     }
 }
 
@@ -75,22 +79,7 @@ impl Driver<World> for Object {
     }
 
     fn diff(&self, resource: &Resource, seen: &Observation) -> Change {
-        if resource.id.part == Part::Adoption {
-            return adoption::change(resource, seen);
-        }
-        match (&resource.want, seen) {
-            (_, Observation::Unmoved) => Change::of(Action::Keep),
-            (Want::Absent, Observation::Present { live, .. }) => removal(resource, live),
-            (Want::Absent, Observation::Absent | Observation::Hidden { .. }) => Change::of(Action::Keep),
-            (_, Observation::Absent) => Change::of(Action::Create),
-            (_, Observation::Hidden { behind }) => {
-                Change::of(Action::Create).because(format!("hidden behind {}", behind.address.short()))
-            }
-            (Want::Present(document) | Want::Existing(document), Observation::Present { live, predicted, .. }) => {
-                obstacle(document, live, manager(resource))
-                    .unwrap_or_else(|| compared(resource, document, live, predicted.as_ref()))
-            }
-        }
+        with_origin(resource, seen, change(resource, seen))
     }
 
     fn apply<'a>(&'a self, world: &'a World, step: &'a Step) -> Effect<'a, Applied> {
@@ -126,6 +115,31 @@ impl Driver<World> for Object {
             (Want::Absent, None) => Settled::Yes,
             (Want::Absent, Some(live)) => Settled::Waiting(holding(live)),
             (Want::Present(_) | Want::Existing(_), live) => settled(live.as_deref()),
+        }
+    }
+}
+
+/// What must happen to an object, whichever side has moved.
+fn change(resource: &Resource, seen: &Observation) -> Change {
+    if resource.id.part == Part::Adoption {
+        return adoption::change(resource, seen);
+    }
+    match (&resource.want, seen) {
+        (_, Observation::Unmoved) => Change::of(Action::Keep),
+        (Want::Absent, Observation::Present { live, .. }) => removal(resource, live),
+        (Want::Absent, Observation::Absent | Observation::Hidden { .. }) => Change::of(Action::Keep),
+        (_, Observation::Absent) => Change::of(Action::Create),
+        (_, Observation::Hidden { behind }) => {
+            Change::of(Action::Create).because(format!("hidden behind {}", behind.address.short()))
+        }
+        (Want::Present(document) | Want::Existing(document), Observation::Present { live, predicted, .. }) => {
+            let compared = || compared(resource, document, live, predicted.as_ref());
+            match obstacle(document, live, manager(resource)) {
+                // What was ours shows what someone made of it.
+                Some(refused) if was_applied(resource) => Change { fields: compared().fields, ..refused },
+                Some(refused) => refused,
+                None => compared(),
+            }
         }
     }
 }
@@ -223,6 +237,10 @@ fn compared(resource: &Resource, document: &Document, live: &Value, predicted: O
             with_removals(difference(live, predicted), &compared.fields, resource, document, live)
         }
         Some(Predicted::Live(predicted)) => difference(live, predicted),
+        // A value that is only to be taken back is nothing to show where nobody confirms it.
+        Some(Predicted::NotPermitted) => {
+            compared.fields.into_iter().filter(|field| field.before != field.after).collect()
+        }
         // Ownership that is yet to be migrated doesn't say what an earlier document named.
         None if compared.migrate => with_removals(compared.fields, &[], resource, document, live),
         None => compared.fields,

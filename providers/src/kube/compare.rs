@@ -266,7 +266,7 @@ impl<'a> Comparison<'a> {
 
     fn change(&mut self, before: Option<&Value>, after: Option<&Value>) {
         let path = self.path.to_string();
-        self.changes.push(FieldChange { path, before: before.cloned(), after: after.cloned() });
+        self.changes.push(FieldChange::new(path, before.cloned(), after.cloned()));
     }
 
     fn is_generated(&self) -> bool {

@@ -18,16 +18,16 @@ use super::read::{Key, ReadError, get, read};
 use super::state::states;
 use crate::last_apply::Proof;
 use crate::vault::Vault;
-use crate::world::World;
+use crate::world::{Access, World};
 
 /// How many dry runs are asked for at once; more only queue at the server (kube-apiserver 1.34, measured).
 const DRY_RUNS_AT_ONCE: usize = 8;
 
-/// How often an object that others write at the same time is looked at again before its prediction is taken as it is.
-const LOOKS_AT_A_MOVING_OBJECT: usize = 5;
-
 /// How many objects of a kind are read one by one where the others haven't moved.
 const FEW: usize = 4;
+
+/// How often an object that others write at the same time is looked at again before its prediction is taken as it is.
+const LOOKS_AT_A_MOVING_OBJECT: usize = 5;
 
 /// Looks at objects, each of which is written under the name of a field manager.
 ///
@@ -285,6 +285,8 @@ async fn predict_once(
             let object = reply.json().map_err(|error| unpredictable(resource, error))?;
             Predicted::Live(Arc::new(sealed(&world.vault, resource, object)))
         }
+        // Who may only read is to learn what we can tell without asking.
+        Err(ApiError::Status { code: 403, .. }) if world.access == Access::ReadOnly => Predicted::NotPermitted,
         Err(ApiError::Status { code: 400 | 409 | 422 | 500, message, .. }) => Predicted::Refused(message),
         Err(error) => return Err(unpredictable(resource, error)),
     };
