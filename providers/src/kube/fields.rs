@@ -48,7 +48,9 @@ impl<'a> FieldSet<'a> {
         }
         let item = || {
             let mut keyed = self.0.into_iter().flatten().filter(|(member, _)| member.starts_with("k:"));
-            let (_, below) = keyed.find(|(member, _)| parsed_key(member).is_some_and(|key| key["name"] == **step))?;
+            let (_, below) = keyed.find(|(member, _)| {
+                parsed_key(member).is_some_and(|key| key.get("name").is_some_and(|name| name == step))
+            })?;
             below.as_object().map(|below| Self(Some(below)))
         };
         self.field(step).or_else(item).is_some_and(|below| below.reaches(rest))
@@ -336,6 +338,9 @@ mod tests {
         assert_eq!(found("spec.containers[b].image"), None);
         assert_eq!(found("spec.replicas"), Some(("kubectl", true)));
         assert_eq!(found("spec.paused"), None);
+        let port = json!({"f:spec": {"f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {"f:name": {}}}}});
+        let service = live(&[entry("helm", "Apply", "v1", &port)]);
+        assert_eq!(writer(&service, "spec.ports[http].name"), None, "items that are told apart by another key");
     }
 
     #[test]

@@ -23,11 +23,11 @@ use crate::world::{Access, World};
 /// How many dry runs are asked for at once; more only queue at the server (kube-apiserver 1.34, measured).
 const DRY_RUNS_AT_ONCE: usize = 8;
 
-/// How many objects of a kind are read one by one where the others haven't moved.
-const FEW: usize = 4;
-
 /// How often an object that others write at the same time is looked at again before its prediction is taken as it is.
 const LOOKS_AT_A_MOVING_OBJECT: usize = 5;
+
+/// How many objects of a kind are read one by one where the others haven't moved.
+const FEW: usize = 4;
 
 /// Looks at objects, each of which is written under the name of a field manager.
 ///

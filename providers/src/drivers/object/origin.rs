@@ -49,6 +49,15 @@ pub fn with_last(mut settings: Value, last: &LastApplied) -> Value {
     settings
 }
 
+/// A resource's settings but for what was applied last, which decides nothing that is done.
+pub(crate) fn without_last(settings: &Value) -> Value {
+    let mut settings = settings.clone();
+    if let Value::Object(settings) = &mut settings {
+        settings.remove(LAST);
+    }
+    settings
+}
+
 /// Finds out what was applied last of an object: the one place that knows.
 fn last_applied(resource: &Resource) -> LastApplied {
     resource.settings.get(LAST).and_then(|last| LastApplied::deserialize(last).ok()).unwrap_or_default()
