@@ -348,6 +348,9 @@ mod tests {
         assert_eq!(found("spec.containers[b].image"), None);
         assert_eq!(found("spec.replicas"), Some(("kubectl", true)));
         assert_eq!(found("spec.paused"), None);
+        let port = json!({"f:spec": {"f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {"f:name": {}}}}});
+        let service = live(&[entry("helm", "Apply", "v1", &port)]);
+        assert_eq!(writer(&service, "spec.ports[http].name"), None, "items that are told apart by another key");
     }
 
     #[test]
