@@ -134,7 +134,7 @@ fn change(resource: &Resource, seen: &Observation) -> Change {
         }
         (Want::Present(document) | Want::Existing(document), Observation::Present { live, predicted, .. }) => {
             let compared = || compared(resource, document, live, predicted.as_ref());
-            match obstacle(document, live, manager(resource)) {
+            match obstacle(resource, document, live) {
                 // What was ours shows what someone made of it.
                 Some(refused) if was_applied(resource) => Change { fields: compared().fields, ..refused },
                 Some(refused) => refused,
@@ -167,7 +167,9 @@ fn removal(resource: &Resource, live: &Value) -> Change {
         None if !is_known_to_helm(live) => {
             return keep("and by now it is someone else's: no release made it".to_owned());
         }
-        Some(_) | None => {}
+        // A hook's object, say, or one that someone wants to keep.
+        None => return keep("and by now it doesn't say any more that it belongs to this release".to_owned()),
+        Some(_) => {}
     }
     if live.pointer("/metadata/annotations/helm.sh~1resource-policy").is_some_and(|policy| policy == "keep") {
         return keep("kept by its resource policy".to_owned());
@@ -186,12 +188,12 @@ fn removal(resource: &Resource, live: &Value) -> Change {
 }
 
 /// What stands in the way of writing an object at all.
-fn obstacle(document: &Document, live: &Value, manager: &str) -> Option<Change> {
+fn obstacle(resource: &Resource, document: &Document, live: &Value) -> Option<Change> {
     let refuse = |reason: String| Some(Change::of(Action::Refuse).because(reason));
     if live.pointer("/metadata/deletionTimestamp").is_some() {
         return refuse(holding(live));
     }
-    if manager != HELM {
+    if manager(resource) != HELM {
         return None;
     }
     match (owner(&document.body), owner(live)) {
@@ -200,8 +202,9 @@ fn obstacle(document: &Document, live: &Value, manager: &str) -> Option<Change> 
         (Some(_), Some((release, namespace))) => {
             refuse(format!("it belongs to release {namespace}/{release}{}", how_to_take(live)))
         }
-        // Someone took the annotations away; the fields still say whose it is.
-        (Some(_), None) if is_known_to_helm(live) => None,
+        // Someone took the annotations away: the release had it, and the fields still say so. What helm makes of hooks, and of
+        // the definitions in `crds/`, has none either, and is not the release's.
+        (Some(_), None) if is_known_to_helm(live) && was_applied(resource) => None,
         (Some(_), None) => refuse(format!("it is there already, and no release made it{}", how_to_take(live))),
     }
 }
