@@ -22,11 +22,25 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+/// What the signs of a plan mean.
+pub(crate) const SIGNS: &str = "\
+The signs of a plan:
+  =  it is as it should be
+  +  it is created
+  *  a hook runs
+  ~  some of its fields are updated
+  ±  it is deleted and made again
+  -  it is deleted
+  >  only the ownership of its fields moves, as when helm wrote it
+  ?  it can't be looked at before something else is there
+  !  it is refused; nothing is applied while a plan has one
+";
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show what would change; reads only
-    #[command(after_help = "Example:\n  cfrt plan plans/prod.toml --detailed-exitcode")]
+    #[command(after_help = format!("{SIGNS}\nExample:\n  cfrt plan plans/prod.toml --detailed-exitcode"))]
     Plan(PlanArguments),
     /// Show what would change, ask, and make it so
     #[command(after_help = "Example:\n  cfrt apply plans/prod.toml --yes")]
@@ -177,9 +191,18 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::render::words::Mark;
 
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_sign_of_a_plan_is_explained_in_the_help_of_plan() {
+        for mark in Mark::ALL {
+            assert!(SIGNS.contains(&format!("\n  {}  ", mark.sign())), "{mark:?}");
+        }
+        assert_eq!(SIGNS.lines().count(), 1 + Mark::ALL.len());
     }
 }

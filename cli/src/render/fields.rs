@@ -8,7 +8,7 @@ use serde_json::Value;
 use similar::{ChangeTag, DiffOp, TextDiff};
 
 use crate::render::clean::{clean, is_hostile};
-use crate::render::secret::is_secret;
+use crate::render::secret::shown;
 use crate::render::words::{ADDED, DIM, REMOVED, paint};
 
 /// The longest list or table that is shown on one line: indented, it fits into 80 columns.
@@ -23,15 +23,15 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// The path of a field, and below it what was there and what will be.
 pub(crate) fn lines(address: &Address, field: &FieldChange) -> Vec<String> {
     let path = clean(&field.path);
-    if is_secret(address, field) {
+    let Some(shown) = shown(address, field) else {
         let verb = match (&field.before, &field.after) {
             (None, _) => "set",
             (Some(_), None) => "removed",
             (Some(_), Some(_)) => "changed",
         };
         return vec![format!("{path}   (secret, {verb})")];
-    }
-    let values = values([field.before.as_ref(), field.after.as_ref()]);
+    };
+    let values = values([shown.before.as_ref(), shown.after.as_ref()]);
     std::iter::once(path.into_owned()).chain(values.into_iter().map(|line| format!("  {line}"))).collect()
 }
 

@@ -10,18 +10,17 @@ use cfrt_engine::report::Report;
 use cfrt_engine::resource::{Address, Part, ResourceId};
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::args::Format;
 use crate::exit::Exit;
 use crate::pipeline::About;
 use crate::render::clean::is_hostile;
-use crate::render::secret::is_secret;
+use crate::render::secret::shown;
 use crate::render::wire::{
     ActionWord, AppliedOutput, ApplyFormat, ApplyOutput, ApplySummary, FaultWord, FieldOutput, OutcomeWord, PlanFormat,
     PlanOutput, PlanSummary, StepOutput, TargetOutput, TaskOutput,
 };
-use crate::render::words::hidden_behind;
+use crate::render::words::{Mark, hidden_behind};
 
 /// How each step ended that has.
 pub(crate) type Outcomes = HashMap<ResourceId, Outcome>;
@@ -120,7 +119,7 @@ fn step(step: &Step) -> StepOutput {
         address: address.to_string(),
         part: self::part(part),
         task: step.resource.task.to_string(),
-        action: action(step.change.action),
+        action: action(step),
         hidden_behind: hidden_behind(step).map(ToString::to_string),
         reason: step.change.reason.clone(),
         fields: step.change.fields.iter().map(|field| self::field(address, field)).collect(),
@@ -136,9 +135,10 @@ fn part(part: &Part) -> Option<String> {
 }
 
 fn field(address: &Address, field: &FieldChange) -> FieldOutput {
-    let secret = is_secret(address, field);
-    let shown = |value: &Option<Value>| if secret { None } else { value.clone() };
-    FieldOutput { path: field.path.clone(), before: shown(&field.before), after: shown(&field.after), secret }
+    let (path, shown) = (field.path.clone(), shown(address, field));
+    let secret = shown.is_none();
+    let (before, after) = shown.map_or((None, None), |field| (field.before, field.after));
+    FieldOutput { path, before, after, secret }
 }
 
 fn applied(step: &Step, outcome: Option<&Outcome>) -> AppliedOutput {
@@ -173,8 +173,10 @@ fn applied(step: &Step, outcome: Option<&Outcome>) -> AppliedOutput {
 }
 
 fn plan_summary(plan: &Plan) -> PlanSummary {
+    let hooks = plan.steps.iter().filter(|step| Mark::of(step) == Mark::Run).count();
     PlanSummary {
-        create: plan.count(Action::Create),
+        create: plan.count(Action::Create) - hooks,
+        run: hooks,
         update: plan.count(Action::Update),
         replace: plan.count(Action::Replace),
         delete: plan.count(Action::Delete),
@@ -185,15 +187,16 @@ fn plan_summary(plan: &Plan) -> PlanSummary {
     }
 }
 
-fn action(action: Action) -> ActionWord {
-    match action {
-        Action::Keep => ActionWord::Keep,
-        Action::Migrate => ActionWord::Migrate,
-        Action::Create => ActionWord::Create,
-        Action::Update => ActionWord::Update,
-        Action::Replace => ActionWord::Replace,
-        Action::Delete => ActionWord::Delete,
-        Action::Refuse => ActionWord::Refuse,
+fn action(step: &Step) -> ActionWord {
+    match Mark::of(step) {
+        Mark::Keep => ActionWord::Keep,
+        Mark::Migrate => ActionWord::Migrate,
+        Mark::Create | Mark::Hidden => ActionWord::Create,
+        Mark::Run => ActionWord::Run,
+        Mark::Update => ActionWord::Update,
+        Mark::Replace => ActionWord::Replace,
+        Mark::Delete => ActionWord::Delete,
+        Mark::Refuse => ActionWord::Refuse,
     }
 }
 
@@ -213,7 +216,7 @@ fn fault(fault: Fault) -> FaultWord {
 mod tests {
     use cfrt_engine::change::Change;
     use cfrt_engine::event::Failure;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::render::samples::{

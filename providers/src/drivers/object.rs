@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::kube::compare::compare;
 use crate::kube::difference::difference;
+use crate::kube::fields::has_written;
 use crate::kube::gvk::Gvk;
 use crate::kube::look::{key, look};
 use crate::kube::meanwhile::evidence;
@@ -30,6 +31,9 @@ pub const OWN: &str = "cfrt";
 /// The field manager of a chart's objects, as helm calls itself.
 pub const HELM: &str = "helm";
 
+/// How an object is taken over from others: by a part of its own.
+pub const APART: &str = "apart";
+
 /// What holds any Kubernetes object.
 pub struct Object;
 
@@ -42,6 +46,20 @@ impl Object {
     /// The same where an earlier document of the manager's named fields that this one doesn't.
     pub fn settings_after(manager: &str, dropped: &[String]) -> Value {
         json!({ "manager": manager, "dropped": dropped })
+    }
+
+    /// The same where others may have the object: how it is taken over from them, in the words of the file or [`APART`].
+    pub fn settings_taken(settings: Value, taken: Option<&str>) -> Value {
+        let mut settings = settings;
+        if let Some(taken) = taken {
+            settings["taken"] = taken.into();
+        }
+        settings
+    }
+
+    /// The settings of an object that is ours alone: one that someone else has made is theirs.
+    pub fn settings_of_ours() -> Value {
+        json!({ "manager": OWN, "ours": true })
     }
 
     /// The settings of an object that a release no longer has.
@@ -85,8 +103,11 @@ impl Driver<World> for Object {
                 Change::of(Action::Create).because(format!("hidden behind {}", behind.address.short()))
             }
             (Want::Present(document) | Want::Existing(document), Observation::Present { live, predicted, .. }) => {
-                obstacle(document, live, manager(resource))
-                    .unwrap_or_else(|| compared(resource, document, live, predicted.as_ref()))
+                obstacle(resource, document, live).unwrap_or_else(|| {
+                    let change = compared(resource, document, live, predicted.as_ref());
+                    // Our own comparison calls different what the server may call equal.
+                    if predicted.is_some() { left_to_others(resource, live, change) } else { change }
+                })
             }
         }
     }
@@ -169,24 +190,39 @@ fn removal(resource: &Resource, live: &Value) -> Change {
     Change::of(Action::Delete).because("no longer in the chart")
 }
 
+/// A change, but for one of what is to be ours and someone else has made. One that is as we want it already may stay.
+fn left_to_others(resource: &Resource, live: &Value, change: Change) -> Change {
+    let is_theirs = resource.settings["ours"] == true && !has_written(live, OWN);
+    if change.action != Action::Update || !is_theirs {
+        return change;
+    }
+    let reason = "it is there already, and someone else made it; delete it by hand if nothing else needs it";
+    Change { action: Action::Refuse, ..change }.because(reason)
+}
+
 /// What stands in the way of writing an object at all.
-fn obstacle(document: &Document, live: &Value, manager: &str) -> Option<Change> {
+fn obstacle(resource: &Resource, document: &Document, live: &Value) -> Option<Change> {
     let refuse = |reason: String| Some(Change::of(Action::Refuse).because(reason));
+    let (ours, theirs) = (owner(&document.body), owner(live));
+    if resource.settings["taken"] == APART && ours.is_some() && ours != theirs {
+        // Said once, by the part that would take it over.
+        return Some(Change::of(Action::Keep).because("left as it is while it belongs to someone else"));
+    }
     if live.pointer("/metadata/deletionTimestamp").is_some() {
         return refuse(holding(live));
     }
-    if manager != HELM {
+    if manager(resource) != HELM {
         return None;
     }
-    match (owner(&document.body), owner(live)) {
+    match (ours, theirs) {
         (None, _) => None,
         (Some(ours), Some(theirs)) if ours == theirs => None,
         (Some(_), Some((release, namespace))) => {
-            refuse(format!("it belongs to release {namespace}/{release}{}", how_to_take(live)))
+            refuse(format!("it belongs to release {namespace}/{release}{}", how_to_take(resource)))
         }
         // Someone took the annotations away; the fields still say whose it is.
         (Some(_), None) if is_known_to_helm(live) => None,
-        (Some(_), None) => refuse(format!("it is there already, and no release made it{}", how_to_take(live))),
+        (Some(_), None) => refuse(format!("it is there already, and no release made it{}", how_to_take(resource))),
     }
 }
 
@@ -195,9 +231,10 @@ fn is_known_to_helm(live: &Value) -> bool {
     managers.into_iter().any(|entry| entry["manager"] == HELM)
 }
 
-/// Definitions of others can be taken over; that is for the file to say.
-fn how_to_take(live: &Value) -> &'static str {
-    if live["kind"] == "CustomResourceDefinition" { "; `[crds] adopt = \"all\"` takes it over" } else { "" }
+/// Definitions of others can be taken over; that is for the file to say, and its kind knows how.
+fn how_to_take(resource: &Resource) -> String {
+    let says = resource.settings["taken"].as_str();
+    says.map_or_else(String::new, |says| format!("; `[crds] adopt = {says}` takes it over"))
 }
 
 /// The name and namespace of the release that an object says it belongs to.

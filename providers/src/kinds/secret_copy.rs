@@ -11,7 +11,7 @@ use cfrt_engine::source::Mistakes;
 use cfrt_engine::task::{Answers, Expansion, Kind, Question, Task, TaskId};
 use serde_json::{Value, json};
 
-use crate::drivers::object::{OWN, Object};
+use crate::drivers::object::Object;
 use crate::kube::path::token;
 use crate::platform::{TokenSecret, platform};
 use crate::secrets::{Found, SecretQuestion, Source};
@@ -144,7 +144,7 @@ impl Task for Copy {
             want: Want::Present(Document { body, holes: BTreeMap::from([(place, Hole::Secret)]) }.into()),
             needs: Vec::new(),
             trigger: Trigger::Differs,
-            settings: Object::settings(OWN),
+            settings: Object::settings_of_ours(),
         };
         Ok(Expansion { resources: vec![secret], ..Expansion::default() })
     }
@@ -161,7 +161,8 @@ impl Task for InPlace {
             Found::Sealed(_) => Vec::new(),
             Found::Lacking { what, hint } => vec![format!("{} is to hold the token: {what}\n{hint}", self.source)],
         };
-        Ok(Expansion { remarks, ..Expansion::default() })
+        let nothing = "the token stays where it is, in a Secret of the runtime's namespace";
+        Ok(Expansion { remarks, nothing, ..Expansion::default() })
     }
 }
 
