@@ -191,18 +191,9 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use crate::render::words::Mark;
 
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn every_sign_of_a_plan_is_explained_in_the_help_of_plan() {
-        for mark in Mark::ALL {
-            assert!(SIGNS.contains(&format!("\n  {}  ", mark.sign())), "{mark:?}");
-        }
-        assert_eq!(SIGNS.lines().count(), 1 + Mark::ALL.len());
     }
 }

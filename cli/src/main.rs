@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod ending;
 mod exit;
 mod hints;
 mod interrupts;

@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 
 use cfrt_engine::compile::{Expanded, Tasks, compile, expand, survey};
 use cfrt_engine::desired::parse;
-use cfrt_engine::driver::{DriverError, Drivers};
-use cfrt_engine::facts::{Cluster, Facts, Runtime};
+use cfrt_engine::driver::{DriverError, Drivers, Observation};
+use cfrt_engine::facts::{Facts, Runtime};
 use cfrt_engine::graph::ResourceGraph;
-use cfrt_engine::observe::observe;
+use cfrt_engine::observe::{Observations, observe};
 use cfrt_engine::plan::{Plan, plan};
 use cfrt_engine::source::Sources;
 use cfrt_engine::task::{Expansion, TaskId};
 use cfrt_providers::KINDS;
+use cfrt_providers::drivers::release::history::ReleaseName;
 use cfrt_providers::kinds::crd_adoption::unadoption;
+use cfrt_providers::last_apply::LastApply;
 use cfrt_providers::world::{Access, Surroundings, Target, World};
 
 use tokio::runtime::Handle;
@@ -37,6 +39,8 @@ pub(crate) struct Prepared {
     pub(crate) about: About,
     /// Each time that we are asked to stop from now on.
     pub(crate) interrupts: Interrupts,
+    /// Whether the record of the last apply proves hardly anything of what is as it should be; told only to what may write.
+    pub(crate) forgotten: bool,
 }
 
 /// What a plan is about, as people know it.
@@ -105,15 +109,40 @@ pub(crate) async fn prepare_return(common: &CommonArguments) -> Result<Prepared,
     planned(drawn, began).await
 }
 
+/// Looks at everything once more after an apply, and writes down what is as it should be, so that the next plan needs only
+/// metadata of it.
+///
+/// # Errors
+///
+/// As [`prepare`], and a server that doesn't take the record.
+pub(crate) async fn remember(common: &CommonArguments) -> Result<(), Trouble> {
+    let drawn = draw(&common.file, common.helm.clone(), Access::ReadWrite).await?;
+    let Drawn { world, drivers, graph, facts, mut interrupts, notes: _ } = drawn;
+    let observed = interrupts.unless_asked(observe(&graph, &drivers, &world)).await.ok_or(Trouble::Interrupted)?;
+    let observations = observed.map_err(|error| tellable(&world, &facts, error))?;
+    let seen = seen(&observations);
+    let record = LastApply::of(&plan(graph, observations, &drivers), &seen, world.lists.revisions());
+    world.begin_writing();
+    Ok(record.write(&world.kube, &ReleaseName::of(&facts.runtime)).await?)
+}
+
 async fn planned(drawn: Drawn, began: Instant) -> Result<Prepared, Trouble> {
     let Drawn { world, drivers, graph, facts, notes, mut interrupts } = drawn;
     let observed = interrupts.unless_asked(observe(&graph, &drivers, &world)).await.ok_or(Trouble::Interrupted)?;
     let observations = observed.map_err(|error| tellable(&world, &facts, error))?;
+    let seen = (world.access == Access::ReadWrite).then(|| seen(&observations));
     let mut plan = plan(graph, observations, &drivers);
+    let proved = seen.map(|seen| LastApply::of(&plan, &seen, world.lists.revisions()));
+    let forgotten = proved.is_some_and(|proved| world.last_apply.lacks_most_of(&proved));
     world.conceal(&mut plan);
     let (target, requests) = (world.target.clone(), world.requests());
     let about = About { facts, target, tasks: notes, requests, took: began.elapsed() };
-    Ok(Prepared { world, drivers, plan, about, interrupts })
+    Ok(Prepared { world, drivers, plan, about, interrupts, forgotten })
+}
+
+/// What was seen of each resource; things are shared, so that this is no copy of them.
+fn seen(observations: &Observations) -> Vec<Observation> {
+    observations.iter().map(|seen| seen.observation.clone()).collect()
 }
 
 /// Finds out which resources a file stands for.
@@ -131,7 +160,7 @@ async fn expanded(sources: Sources, tasks: Tasks, helm: Option<PathBuf>, access:
     let around = Surroundings { helm, ..Surroundings::default() };
     // Only now: what reads a file can't be dropped, so until here a signal ends the process by itself.
     let mut interrupts = Interrupts::listen()?;
-    let connected = interrupts.unless_asked(connect(tasks.facts.cluster.clone(), access, around)).await;
+    let connected = interrupts.unless_asked(connect(tasks.facts.clone(), access, around)).await;
     let world = connected.ok_or(Trouble::Interrupted)??;
     let drivers = cfrt_providers::drivers();
     let answered = interrupts.unless_asked(survey(&tasks, &drivers, &world)).await.ok_or(Trouble::Interrupted)?;
@@ -144,9 +173,9 @@ async fn expanded(sources: Sources, tasks: Tasks, helm: Option<PathBuf>, access:
 }
 
 /// Connects beside the event loop: a program that logs us in holds up its thread until it has answered.
-async fn connect(cluster: Cluster, access: Access, around: Surroundings) -> Result<World, Trouble> {
+async fn connect(facts: Facts, access: Access, around: Surroundings) -> Result<World, Trouble> {
     let runtime = Handle::current();
-    match spawn_blocking(move || runtime.block_on(World::connect(&cluster, access, around))).await {
+    match spawn_blocking(move || runtime.block_on(World::connect(&facts, access, around))).await {
         Ok(world) => Ok(world?),
         Err(ended) => std::panic::resume_unwind(ended.into_panic()),
     }

@@ -113,6 +113,8 @@ pub struct Wanted<'a> {
 pub enum Observation {
     /// It isn't there.
     Absent,
+    /// It is there as it was when it was last seen to be as it should be; no more was looked at.
+    Unmoved,
     /// It is there.
     Present {
         /// What it is.

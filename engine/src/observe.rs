@@ -52,7 +52,9 @@ pub async fn observe<W: Sync>(
 /// What must happen to the resources that are there. Pure.
 fn changes<W>(graph: &ResourceGraph, seen: &[Observation], drivers: &Drivers<W>) -> Vec<Option<Change>> {
     let change = |(resource, seen): (&Arc<Resource>, &Observation)| match seen {
-        Observation::Present { .. } => Some(change_of(drivers.get(resource.driver), resource, seen)),
+        Observation::Present { .. } | Observation::Unmoved => {
+            Some(change_of(drivers.get(resource.driver), resource, seen))
+        }
         Observation::Absent | Observation::Hidden { .. } => None,
     };
     graph.resources().iter().zip(seen).map(change).collect()

@@ -39,7 +39,7 @@ impl Step {
     pub fn expects(&self) -> Option<&Stamp> {
         match &self.seen {
             Observation::Present { stamp, .. } => Some(stamp),
-            Observation::Absent | Observation::Hidden { .. } => None,
+            Observation::Absent | Observation::Unmoved | Observation::Hidden { .. } => None,
         }
     }
 }
@@ -117,7 +117,10 @@ pub fn plan<W>(graph: ResourceGraph, observations: Observations, drivers: &Drive
 /// What must happen to one resource by itself, whatever else happens.
 pub(crate) fn change_of<W>(driver: &dyn Driver<W>, resource: &Resource, seen: &Observation) -> Change {
     match (&resource.want, seen) {
-        (Want::Existing(_), Observation::Present { .. }) => Change::of(Action::Keep).because("left as it is"),
+        (Want::Existing(_), Observation::Present { .. } | Observation::Unmoved) => {
+            Change::of(Action::Keep).because("left as it is")
+        }
+        (_, Observation::Unmoved) => Change::of(Action::Keep),
         (Want::Absent, Observation::Absent) => Change::of(Action::Keep).because("is gone"),
         (Want::Present(_) | Want::Existing(_) | Want::Absent, _) => driver.diff(resource, seen),
     }
@@ -141,10 +144,9 @@ enum Foreseen<'a> {
 }
 
 fn foresee(resource: &Resource, action: Action) -> Option<Foreseen<'_>> {
-    let document = resource.want.document()?;
     match (&resource.id.part, action) {
-        (Part::Whole | Part::Fields(_), Action::Create) => Some(Foreseen::Made(document)),
-        (Part::Adoption, Action::Update) => Some(Foreseen::Adopted(document)),
+        (Part::Whole | Part::Fields(_), Action::Create) => Some(Foreseen::Made(resource.want.document()?)),
+        (Part::Adoption, Action::Update) => Some(Foreseen::Adopted(resource.want.document()?)),
         (Part::Whole | Part::Adoption | Part::Fields(_), _) => None,
     }
 }
@@ -185,9 +187,9 @@ fn merge(thing: &mut Value, document: &Value) {
 fn step<W>(driver: &dyn Driver<W>, resource: &Arc<Resource>, change: Change, seen: Observation, idle: bool) -> Step {
     let evidence = match &seen {
         Observation::Present { live, .. } => Evidence { live: Some(Arc::clone(live)) },
-        Observation::Absent | Observation::Hidden { .. } => Evidence::default(),
+        Observation::Absent | Observation::Unmoved | Observation::Hidden { .. } => Evidence::default(),
     };
-    let wanted = resource.want.document().is_some();
+    let wanted = resource.want.is_something();
     let settled = !change.action.writes() && (idle || !wanted || driver.settled(resource, &evidence) == Settled::Yes);
     // A live document is large; only a step that writes needs it again.
     let seen = if change.action.writes() { seen } else { Observation::Absent };

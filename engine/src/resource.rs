@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::task::TaskId;
 
@@ -100,20 +102,83 @@ pub struct Document {
     pub holes: BTreeMap<Pointer, Hole>,
 }
 
-/// What a resource should be. Documents are shared: those of a chart are most of what a plan holds.
+/// A document that is made when it is first looked at, and known by its digest before that.
+///
+/// Documents are most of what a plan holds, and of one in which nothing moved hardly any is ever looked at. Clones share one.
+#[derive(Clone)]
+pub struct LazyDocument(Arc<Lazy>);
+
+struct Lazy {
+    digest: Option<String>,
+    document: LazyLock<Document, Box<dyn FnOnce() -> Document + Send + Sync>>,
+}
+
+impl LazyDocument {
+    /// A document that `make` will make. Two that have the same digest must be the same.
+    pub fn new(digest: String, make: impl FnOnce() -> Document + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Lazy { digest: Some(digest), document: LazyLock::new(Box::new(make)) }))
+    }
+
+    /// What tells it from any other document.
+    pub fn digest(&self) -> String {
+        self.0.digest.clone().unwrap_or_else(|| {
+            let Document { body, holes } = &**self;
+            let digest = Sha256::digest(format!("{body}\n{holes:?}"));
+            digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        })
+    }
+}
+
+impl From<Document> for LazyDocument {
+    fn from(document: Document) -> Self {
+        Self(Arc::new(Lazy { digest: None, document: LazyLock::new(Box::new(move || document)) }))
+    }
+}
+
+impl Deref for LazyDocument {
+    type Target = Document;
+
+    fn deref(&self) -> &Document {
+        &self.0.document
+    }
+}
+
+impl PartialEq for LazyDocument {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || **self == **other
+    }
+}
+
+impl Eq for LazyDocument {}
+
+impl fmt::Debug for LazyDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// What a resource should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Want {
     /// It is there, and has at least what the document says.
-    Present(Arc<Document>),
+    Present(LazyDocument),
     /// It is there; once it is, it isn't changed any more.
-    Existing(Arc<Document>),
+    Existing(LazyDocument),
     /// It is gone.
     Absent,
 }
 
 impl Want {
+    /// Whether it is to be there.
+    pub fn is_something(&self) -> bool {
+        match self {
+            Self::Present(_) | Self::Existing(_) => true,
+            Self::Absent => false,
+        }
+    }
+
     /// The document, where something is wanted.
-    pub fn document(&self) -> Option<&Document> {
+    pub fn document(&self) -> Option<&LazyDocument> {
         match self {
             Self::Present(document) | Self::Existing(document) => Some(document),
             Self::Absent => None,
@@ -166,4 +231,38 @@ pub struct Bracket {
     pub owner: ResourceId,
     /// The members, phase by phase.
     pub phases: Vec<Vec<ResourceId>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_document_is_made_when_it_is_looked_at_and_only_once() {
+        let made = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&made);
+        let document = LazyDocument::new("d".to_owned(), move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            Document { body: json!(1), ..Document::default() }
+        });
+        let copy = document.clone();
+        assert_eq!((document.digest(), made.load(Ordering::Relaxed)), ("d".to_owned(), 0));
+        assert_eq!((&document.body, &copy.body, made.load(Ordering::Relaxed)), (&json!(1), &json!(1), 1));
+    }
+
+    #[test]
+    fn a_digest_sees_the_body_and_its_holes() {
+        let digest = |body: Value, holes: &[(&str, Hole)]| {
+            let holes = holes.iter().map(|(place, hole)| ((*place).to_owned(), *hole)).collect();
+            LazyDocument::from(Document { body, holes }).digest()
+        };
+        let plain = digest(json!({"a": "b"}), &[]);
+        assert_eq!(plain, digest(json!({"a": "b"}), &[]));
+        assert_ne!(plain, digest(json!({"a": "c"}), &[]));
+        assert_ne!(plain, digest(json!({"a": "b"}), &[("/a", Hole::Secret)]));
+    }
 }

@@ -10,6 +10,7 @@ pub mod drivers;
 pub mod helm;
 pub mod kinds;
 pub mod kube;
+pub mod last_apply;
 pub mod platform;
 mod private;
 pub mod secrets;

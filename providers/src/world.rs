@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::{env, fmt};
 
 use cfrt_engine::driver::{DriverError, Fault};
-use cfrt_engine::facts::Cluster;
+use cfrt_engine::facts::{Cluster, Facts};
 use cfrt_engine::plan::Plan;
 use cfrt_engine::resource::{Address, Resource};
 use kube::config::Config;
@@ -18,13 +18,15 @@ use crate::cache_folder::CacheFolder;
 use crate::drivers::hook::HookRuns;
 use crate::drivers::release::charts::Charts;
 use crate::drivers::release::heartbeat::Heartbeats;
+use crate::drivers::release::history::ReleaseName;
 use crate::helm::binary::Search;
-use crate::kube::ahead::Ahead;
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube};
 use crate::kube::config::{LOGIN, configuration, logged_in};
 use crate::kube::discovery::Discovery;
+use crate::kube::lists::Lists;
 use crate::kube::watch::Watches;
+use crate::last_apply::LastApply;
 use crate::vault::Vault;
 
 /// How long the first answer may take: it is a small one, and nobody waits a minute to learn that a cluster is down.
@@ -71,10 +73,12 @@ pub struct World {
     pub target: Target,
     /// The connection to its API server.
     pub kube: Kube,
-    /// What has been asked of it ahead.
-    pub ahead: Ahead,
+    /// Its lists: what has been asked of it ahead, and how new it was.
+    pub lists: Lists,
     /// What the API server knows.
     pub discovery: Arc<Discovery>,
+    /// What the last apply proved, as it stands in the cluster.
+    pub last_apply: LastApply,
     /// What is being watched.
     pub watches: Watches,
     /// The secrets, sealed.
@@ -99,11 +103,12 @@ impl World {
     /// # Errors
     ///
     /// No such context, no answer, or another cluster than the pinned one.
-    pub async fn connect(cluster: &Cluster, access: Access, around: Surroundings) -> Result<Self, DriverError> {
+    pub async fn connect(facts: &Facts, access: Access, around: Surroundings) -> Result<Self, DriverError> {
+        let cluster = &facts.cluster;
         let cache = CacheFolder::find(around.cache, |name| env::var_os(name))?;
         let vault = Vault::at(cache.path()).map_err(|error| DriverError::new("opening the cache", error))?;
         let (config, context) = configuration(cluster).await?;
-        let (kube, (uid, discovery)) = reach(&config).await?;
+        let (kube, Known { uid, discovery, last_apply }) = reach(&config, &ReleaseName::of(&facts.runtime)).await?;
         check_pin(cluster, &uid)?;
         let target = Target {
             context: context.clone().unwrap_or_else(|| "in-cluster".to_owned()),
@@ -116,8 +121,9 @@ impl World {
         Ok(Self {
             target,
             kube,
-            ahead: Ahead::default(),
+            lists: Lists::default(),
             discovery: Arc::new(discovery),
+            last_apply,
             watches,
             vault,
             charts,
@@ -127,6 +133,11 @@ impl World {
             access,
             kube_context: context,
         })
+    }
+
+    /// What may stand in for a look at something: nothing where this run may write, since that looks at everything itself.
+    pub fn proofs(&self) -> Option<&LastApply> {
+        Some(&self.last_apply).filter(|record| self.access == Access::ReadOnly && !record.is_empty())
     }
 
     /// Lets requests through that write, where that was asked for: what comes before the user has agreed only reads.
@@ -177,24 +188,30 @@ impl World {
 }
 
 /// Sends the first requests, and falls back to HTTP/1.1 where the server, or a proxy before it, knows nothing newer.
-async fn reach(config: &Config) -> Result<(Kube, Known), DriverError> {
+async fn reach(config: &Config, release: &ReleaseName) -> Result<(Kube, Known), DriverError> {
     let kube = logged_in(config, LOGIN, move |config| Kube::new(config, Access::ReadOnly)).await?;
-    match ask(&kube).await {
+    match ask(&kube, release).await {
         Ok(known) => Ok((kube, known)),
         Err(ApiError::Transport(_)) => {
             let kube = logged_in(config, LOGIN, move |config| Kube::plain(config, Access::ReadOnly)).await?;
-            let known = ask(&kube).await.map_err(|error| unreachable(config, error))?;
+            let known = ask(&kube, release).await.map_err(|error| unreachable(config, error))?;
             Ok((kube, known))
         }
         Err(error) => Err(unreachable(config, error)),
     }
 }
 
-/// Which cluster it is, and what it knows.
-type Known = (String, Discovery);
+/// Which cluster it is, what it knows, and what was proved about the release in it.
+struct Known {
+    uid: String,
+    discovery: Discovery,
+    last_apply: LastApply,
+}
 
-async fn ask(kube: &Kube) -> Result<Known, ApiError> {
-    futures::try_join!(uid(kube), Discovery::ask(kube))
+async fn ask(kube: &Kube, release: &ReleaseName) -> Result<Known, ApiError> {
+    let last_apply = async { Ok(LastApply::read(kube, release).await) };
+    let (uid, discovery, last_apply) = futures::try_join!(uid(kube), Discovery::ask(kube), last_apply)?;
+    Ok(Known { uid, discovery, last_apply })
 }
 
 /// The UID of `kube-system`, which tells one cluster from another; empty where we may not see it.

@@ -146,7 +146,7 @@ async fn planned(folder: &Path, scene: &Scene) -> (World, Step) {
     let tasks = parse(&sources).and_then(|desired| compile(&desired, &KINDS)).expect("it is right");
     let helm = std::env::var_os("CFRT_HELM4").expect("the variable names a helm");
     let around = Surroundings { helm: Some(helm.into()), cache: Some(folder.join("cache")) };
-    let world = World::connect(&tasks.facts.cluster, Access::ReadWrite, around).await.expect("the cluster is there");
+    let world = World::connect(&tasks.facts, Access::ReadWrite, around).await.expect("the cluster is there");
     let drivers = cfrt_providers::drivers();
     let answers = survey(&tasks, &drivers, &world).await.expect("the chart can be rendered");
     let graph = ResourceGraph::new(expand(&tasks, &answers).expect("it is right")).expect("it is sound");

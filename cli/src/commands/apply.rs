@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use crate::args::{ApplyArguments, Output};
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
-use crate::pipeline::{Prepared, TaskNote, prepare};
+use crate::pipeline::{Prepared, TaskNote, prepare, remember};
 use crate::render::clean::clean;
 use crate::render::json::{self, Outcomes};
 use crate::render::progress::Progress;
@@ -36,7 +36,32 @@ const TICK: Duration = Duration::from_millis(100);
 /// What kept the plan from being made, printed or agreed to; what happens while it is carried out is in the exit code.
 pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
     let prepared = prepare(&arguments.common, Access::ReadWrite).await?;
-    carry_through(arguments, prepared).await
+    let Carried { exit, remembers } = carry_through(arguments, prepared).await?;
+    if remembers && exit == Exit::Done {
+        tell_if_forgotten(remember(&arguments.common).await);
+    }
+    Ok(exit)
+}
+
+/// What came of a plan that was shown.
+pub(crate) struct Carried {
+    /// How the command ends.
+    pub(crate) exit: Exit,
+    /// Whether the record of the last apply no longer says how things are.
+    remembers: bool,
+}
+
+/// The record only saves reads: an apply that could not write it is none the worse.
+fn tell_if_forgotten(remembered: Result<(), Trouble>) {
+    let why = match remembered {
+        Ok(()) | Err(Trouble::Interrupted) => return,
+        Err(Trouble::World(error)) => error.chain().join(": "),
+        Err(trouble) => trouble.to_string(),
+    };
+    screen::tell(&format!(
+        "note: no record of this apply was written, so that plans read more than they need: {}\n",
+        clean(&why)
+    ));
 }
 
 /// Shows what was prepared, asks, and carries it out.
@@ -44,7 +69,7 @@ pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
 /// # Errors
 ///
 /// As [`run`].
-pub(crate) async fn carry_through(arguments: &ApplyArguments, mut prepared: Prepared) -> Result<Exit, Trouble> {
+pub(crate) async fn carry_through(arguments: &ApplyArguments, mut prepared: Prepared) -> Result<Carried, Trouble> {
     let output = arguments.common.output;
     if output == Output::Text {
         screen::print(&text::plan(&prepared.about, &prepared.plan))?;
@@ -66,7 +91,8 @@ pub(crate) async fn carry_through(arguments: &ApplyArguments, mut prepared: Prep
     } else {
         Ended::without_a_start(Exit::Interrupted)
     };
-    conclude(output, &prepared, &ended)
+    let exit = conclude(output, &prepared, &ended)?;
+    Ok(Carried { exit, remembers: ended.report.done > 0 || prepared.forgotten })
 }
 
 /// How it went.

@@ -16,9 +16,9 @@ use crate::trouble::Trouble;
 pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
     let sources = load(&arguments.common.file)?;
     let adopts = tasks(&sources)?.entries.iter().any(|entry| entry.id.kind == "crd-adoption");
-    let exit = carry_through(arguments, prepare_return(&arguments.common).await?).await?;
-    if adopts && exit == Exit::Done && arguments.common.output == Output::Text {
+    let carried = carry_through(arguments, prepare_return(&arguments.common).await?).await?;
+    if adopts && carried.exit == Exit::Done && arguments.common.output == Output::Text {
         screen::print("The file still has `[crds]`: the next plan takes the definitions again.\n")?;
     }
-    Ok(exit)
+    Ok(carried.exit)
 }

@@ -198,7 +198,7 @@ pub(crate) fn name(id: &ResourceId) -> String {
 pub(crate) fn hidden_behind(step: &Step) -> Option<&ResourceId> {
     match &step.seen {
         Observation::Hidden { behind } => Some(behind),
-        Observation::Absent | Observation::Present { .. } => None,
+        Observation::Absent | Observation::Unmoved | Observation::Present { .. } => None,
     }
 }
 
@@ -210,4 +210,18 @@ pub(crate) fn paint(style: Style, what: impl std::fmt::Display) -> String {
 /// A count with the right form of its noun.
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("{count} {noun}") } else { format!("{count} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::SIGNS;
+
+    #[test]
+    fn every_sign_of_a_plan_is_explained_in_the_help_of_plan() {
+        for mark in Mark::ALL {
+            assert!(SIGNS.contains(&format!("\n  {}  ", mark.sign())), "{mark:?}");
+        }
+        assert_eq!(SIGNS.lines().count(), 1 + Mark::ALL.len());
+    }
 }

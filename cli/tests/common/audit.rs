@@ -159,6 +159,11 @@ impl Event {
         self.resource() == "configmaps" && self.name().starts_with("cfrt-") && self.name().ends_with("-undo")
     }
 
+    /// Whether its object is the record of the last apply.
+    pub(crate) fn is_last_apply(&self) -> bool {
+        self.resource() == "secrets" && self.name().starts_with("cfrt-") && self.name().ends_with("-record")
+    }
+
     /// `patch configmaps ns/name`
     pub(crate) fn told(&self) -> String {
         format!("{} {} {}/{}", self.verb(), self.resource(), self.namespace(), self.name())

@@ -57,9 +57,9 @@ impl Judged {
         self
     }
 
-    /// The requests that were to change something.
+    /// The requests that were to change something, but for our own record of it.
     pub(crate) fn writes(&self) -> Vec<&Event> {
-        audit::mutating(&self.events)
+        audit::mutating(&self.events).into_iter().filter(|event| !event.is_last_apply()).collect()
     }
 
     /// The requests that were to change something, but for release records.
@@ -80,6 +80,9 @@ impl Judged {
         let unannounced: Vec<String> =
             writes.iter().filter(|event| !announced(event)).map(|event| event.told()).collect();
         assert!(unannounced.is_empty(), "written, and not announced: {unannounced:#?}");
+        let remembered = audit::mutating(&self.events).iter().filter(|event| event.is_last_apply()).count();
+        let wrote = self.ran.code == 0 && self.plan.writing().next().is_some();
+        assert!(remembered <= 1 && (remembered == 1 || !wrote), "an apply that ended well is written down once");
     }
 
     #[track_caller]

@@ -4,9 +4,11 @@
 mod common;
 
 mod adoption;
+mod autoscaled;
 mod broken_hooks;
 mod definitions;
 mod drift;
+mod edits;
 mod failing;
 mod generated;
 mod helm_after;
@@ -18,5 +20,7 @@ mod left_hooks;
 mod meanwhile;
 mod order;
 mod pending;
+mod record;
 mod runtime;
 mod values;
+mod writers;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cfrt_engine::driver::Predicted;
-use cfrt_engine::resource::Want;
+use cfrt_engine::resource::{LazyDocument, Want};
 use serde_json::json;
 
 use crate::common::drawing::planned;
@@ -45,6 +45,20 @@ async fn the_world_has_the_last_word_on_a_difference() {
     });
     scene.behave("immutable", |how| how.dry_run = Some(Predicted::Refused("field is immutable".to_owned())));
     assert_eq!(planned(&scene.plan().await), ["spelling keep", "immutable refuse: field is immutable"]);
+}
+
+#[tokio::test]
+async fn what_has_not_moved_is_kept_and_neither_its_document_nor_the_thing_is_looked_at() {
+    let mut scene = Scene::of("unmoved existing differs");
+    let unread = || LazyDocument::new("known".to_owned(), || panic!("nobody needs it"));
+    scene.resource("unmoved").want = Want::Present(unread());
+    scene.resource("existing").want = Want::Existing(unread());
+    scene.behave("unmoved", |how| how.unmoved = true);
+    scene.behave("existing", |how| how.unmoved = true);
+    scene.world.put("differs", json!({ "value": 7 }));
+    let plan = scene.plan().await;
+    assert_eq!(planned(&plan)[..2], ["unmoved keep", "existing keep: left as it is"]);
+    assert_eq!(scene.world.lines(&["look"])[1..], ["look map dry-run differs"]);
 }
 
 #[tokio::test]

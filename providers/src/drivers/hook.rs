@@ -69,6 +69,7 @@ impl Driver<World> for Hook {
         };
         match seen {
             Observation::Present { live, stamp, .. } => left::met(resource, &hook, live, stamp),
+            Observation::Unmoved => Change::of(Action::Keep),
             Observation::Absent | Observation::Hidden { .. } => Change::of(Action::Create).because(hook.said()),
         }
     }

@@ -96,6 +96,7 @@ impl Driver<World> for Object {
             return adoption::change(resource, seen);
         }
         match (&resource.want, seen) {
+            (_, Observation::Unmoved) => Change::of(Action::Keep),
             (Want::Absent, Observation::Present { live, .. }) => removal(resource, live),
             (Want::Absent, Observation::Absent | Observation::Hidden { .. }) => Change::of(Action::Keep),
             (_, Observation::Absent) => Change::of(Action::Create),
@@ -160,7 +161,7 @@ fn settles_at_once(resource: &Resource) -> bool {
             | ("apiextensions.k8s.io", _)
             | ("apiregistration.k8s.io", _)
     );
-    resource.id.part == Part::Adoption || resource.want.document().is_some() && !slow
+    resource.id.part == Part::Adoption || resource.want.is_something() && !slow
 }
 
 fn removal(resource: &Resource, live: &Value) -> Change {

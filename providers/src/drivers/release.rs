@@ -18,6 +18,7 @@ use crate::helm::record::{self, RecordedHook, Status};
 use crate::helm::release::{DryRunRequest, dry_run};
 use crate::helm::render::RenderRequest;
 use crate::helm::rendering::{Hook, Rendering};
+use crate::last_apply::Proof;
 use crate::world::World;
 
 mod at_work;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub rendering: String,
     /// The revision that comes next.
     pub next: Next,
+    /// That the release's records say all that is wanted, where they do.
+    pub proof: Option<Proof>,
 }
 
 impl Settings {

@@ -10,16 +10,17 @@ use super::generated::{self, Second, Turns};
 use super::manifest::{Manifest, Parsed, ParsedHook};
 use super::rendering::{ChartFacts, Hook, Identity, Rendered, Rendering, texts_digest};
 use super::scan::Volatile;
+use crate::kube::needs::needs;
 use crate::vault::{Mask, Vault, put_string_data_into_data};
 
 /// Makes a rendering of what helm wrote, and of what it wrote a second time where the chart is unsteady.
 ///
 /// Every Secret is sealed before any other document is masked, so that no order of templates lets a value through.
-/// `names` are the release's, which are shown everywhere.
+/// `names` are the release's own and its namespace's, which are shown everywhere.
 pub fn assemble(
     vault: &Vault,
     chart: &Chart,
-    names: &[String],
+    names: &[String; 2],
     first: Manifest,
     second: Option<Manifest>,
 ) -> Rendering {
@@ -37,6 +38,8 @@ pub fn assemble(
     let shown: BTreeSet<String> = shown.chain(names.iter().cloned()).chain([chart.metadata.name.clone()]).collect();
     let mask = vault.mask(&shown);
     let objects: Vec<Rendered> = objects.into_iter().map(|draft| draft.finish(&mask)).collect();
+    let bodies: Vec<&Value> = objects.iter().map(|object| &object.document().body).collect();
+    let needs = needs(&bodies, &names[1]);
     let finished = facts.into_iter().zip(hooks);
     let hook = |((facts, text), draft): ((_, String), Draft)| Hook {
         facts,
@@ -48,6 +51,7 @@ pub fn assemble(
         chart: chart_facts(chart),
         digest: Rendering::digest_of(&objects, &hooks),
         objects,
+        needs,
         hooks,
         crds: first.crds.into_iter().map(definition).collect(),
         manifest: Some(first.text.into()),

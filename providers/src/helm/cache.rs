@@ -11,13 +11,13 @@ use cfrt_engine::resource::{Hole, Pointer};
 use serde::{Deserialize, Serialize};
 
 use super::hook::HookFacts;
-use super::rendering::{ChartFacts, Hook, Identity, Packed, Rendered, Rendering};
+use super::rendering::{ChartFacts, Hook, Packed, Rendered, RenderedFacts, Rendering};
 use super::scan::Volatile;
 use crate::private;
 use crate::vault::Vault;
 
 /// Changes with the form of the file, and with whatever else makes older files wrong.
-pub(crate) const FORMAT: &str = "cfrt.rendering/3";
+pub(crate) const FORMAT: &str = "cfrt.rendering/4";
 
 const RENDERINGS: &str = "renderings";
 const KEPT: usize = 64;
@@ -85,6 +85,7 @@ struct Stored {
     texts: String,
     volatile: Volatile,
     objects: Vec<StoredObject>,
+    needs: Vec<Vec<usize>>,
     hooks: Vec<StoredHook>,
     crds: Vec<StoredObject>,
 }
@@ -105,9 +106,8 @@ struct StoredHook {
 
 #[derive(Serialize, Deserialize)]
 struct StoredObject {
-    source: String,
-    digest: String,
-    identity: Identity,
+    facts: RenderedFacts,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     holes: BTreeMap<Pointer, StoredHole>,
     start: usize,
     length: usize,
@@ -122,7 +122,7 @@ enum StoredHole {
 
 impl Stored {
     fn of(rendering: &Rendering, bodies: &mut Vec<u8>) -> Self {
-        let Rendering { chart, objects, hooks, crds, manifest: _, digest, texts, volatile } = rendering;
+        let Rendering { chart, objects, needs, hooks, crds, manifest: _, digest, texts, volatile } = rendering;
         let ChartFacts { name, version, app_version, digest: chart_digest } = chart.clone();
         let mut stored = |rendered: &Rendered| StoredObject::of(rendered, bodies);
         Self {
@@ -131,6 +131,7 @@ impl Stored {
             texts: texts.clone(),
             volatile: *volatile,
             objects: objects.iter().map(&mut stored).collect(),
+            needs: needs.clone(),
             crds: crds.iter().map(&mut stored).collect(),
             hooks: hooks
                 .iter()
@@ -146,6 +147,7 @@ impl Stored {
         Rendering {
             chart: ChartFacts { name, version, app_version, digest },
             objects: self.objects.into_iter().map(rendered).collect(),
+            needs: self.needs,
             hooks: self.hooks.into_iter().map(hook).collect(),
             crds: self.crds.into_iter().map(rendered).collect(),
             manifest: None,
@@ -167,9 +169,7 @@ impl StoredObject {
         let start = bodies.len();
         bodies.extend(body.as_bytes());
         Self {
-            source: rendered.source.clone(),
-            digest: rendered.digest.clone(),
-            identity: rendered.identity.clone(),
+            facts: rendered.facts(),
             holes: document.holes.iter().map(|(place, kind)| (place.clone(), hole(kind))).collect(),
             start,
             length: body.len(),
@@ -184,6 +184,6 @@ impl StoredObject {
         let holes = self.holes.into_iter().map(|(place, kind)| (place, hole(kind))).collect();
         let start = bodies.start + self.start;
         let packed = Packed { file: bodies.file.clone(), body: start..start + self.length, holes };
-        Rendered::packed(self.source, self.identity, self.digest, packed)
+        Rendered::packed(self.facts, packed)
     }
 }

@@ -15,7 +15,7 @@ use super::hook::HookFacts;
 use super::manifest::normalised_digest;
 use super::record::RecordedHook;
 use super::scan::Volatile;
-use crate::kube::gvk::Gvk;
+use crate::kube::gvk::{Gvk, Resolved};
 use crate::vault::Vault;
 use crate::vault::hexadecimal;
 
@@ -90,8 +90,20 @@ pub struct Rendered {
     pub identity: Identity,
     /// `sha256:…` of the document; generated values don't count.
     pub digest: String,
+    /// The kinds that it brings, where it is a definition.
+    pub brings: Vec<Resolved>,
     document: OnceLock<Document>,
     packed: Option<Packed>,
+}
+
+/// What is known of a rendered object without its document.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RenderedFacts {
+    source: String,
+    identity: Identity,
+    digest: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    brings: Vec<Resolved>,
 }
 
 /// A document as the cache holds it: a part of a file whose keyed digest was right.
@@ -106,12 +118,24 @@ impl Rendered {
     /// Takes a document that holds no secret any more.
     pub(crate) fn new(source: String, document: Document) -> Self {
         let (identity, digest) = (Identity::of(&document.body), digest(&document));
-        Self { source, identity, digest, document: document.into(), packed: None }
+        let brings = if identity.gvk().is_crd() { Resolved::of_crd(&document.body) } else { Vec::new() };
+        Self { source, identity, digest, brings, document: document.into(), packed: None }
     }
 
     /// Takes a document that this crate has packed before.
-    pub(crate) fn packed(source: String, identity: Identity, digest: String, packed: Packed) -> Self {
-        Self { source, identity, digest, document: OnceLock::new(), packed: Some(packed) }
+    pub(crate) fn packed(facts: RenderedFacts, packed: Packed) -> Self {
+        let RenderedFacts { source, identity, digest, brings } = facts;
+        Self { source, identity, digest, brings, document: OnceLock::new(), packed: Some(packed) }
+    }
+
+    /// What is known of it without its document.
+    pub(crate) fn facts(&self) -> RenderedFacts {
+        RenderedFacts {
+            source: self.source.clone(),
+            identity: self.identity.clone(),
+            digest: self.digest.clone(),
+            brings: self.brings.clone(),
+        }
     }
 
     /// Gives the document.
@@ -171,6 +195,8 @@ pub struct Rendering {
     pub objects: Vec<Rendered>,
     /// Hooks, tests included.
     pub hooks: Vec<Hook>,
+    /// For each of these objects those that must be settled before it, as [`needs`](crate::kube::needs::needs) finds them.
+    pub needs: Vec<Vec<usize>>,
     /// Objects of the charts' `crds/` folders.
     pub crds: Vec<Rendered>,
     /// The exact text of the objects, for the release record; absent in a rendering from the cache.
@@ -250,6 +276,6 @@ mod tests {
         let document = whole.document().clone();
         let text = format!("before{}", document.body);
         let packed = Packed { body: 6..text.len(), file: text.into_bytes().into(), holes: document.holes };
-        assert_eq!(Rendered::packed(whole.source.clone(), whole.identity.clone(), whole.digest.clone(), packed), whole);
+        assert_eq!(Rendered::packed(whole.facts(), packed), whole);
     }
 }

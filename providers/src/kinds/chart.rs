@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use cfrt_engine::desired::DesiredState;
 use cfrt_engine::facts::Facts;
@@ -19,7 +18,6 @@ use crate::drivers::hook::{self, Earlier};
 use crate::drivers::object::{HELM, OWN, Object};
 use crate::drivers::release::Settings;
 use crate::drivers::release::survey::{ChartAnswer, ChartQuestion, HookItem, Item};
-use crate::kube::needs::needs;
 use crate::platform::{Platform, platform};
 
 mod written;
@@ -186,7 +184,7 @@ impl Task for OneChart {
         let owner = release.id.clone();
         let crds: Vec<Resource> = answer.crds.iter().map(|item| definition(id, item)).collect();
         let [before, after] = answer.hooks.each_ref().map(|hooks| hooks_of(id, &owner, answer, hooks));
-        let objects = self.objects(id, &answer.objects, &answer.dropped);
+        let objects = self.objects(id, answer);
         // What becomes a hook that runs first is replaced by it.
         let replaced = |address: &&Address| before.iter().any(|hook| hook.id.address == **address);
         let removed = answer.removed.iter().filter(|address| !replaced(address));
@@ -255,6 +253,7 @@ impl OneChart {
             digest: answer.digest.clone(),
             rendering: answer.rendering.clone(),
             next: answer.next.clone(),
+            proof: answer.proof.clone(),
         };
         let body = json!({"chart": answer.name, "version": answer.version, "rendering": answer.rendering});
         Resource {
@@ -273,13 +272,12 @@ impl OneChart {
         Resource { settings, ..object(id, address, Want::Absent, HELM) }
     }
 
-    fn objects(&self, id: &TaskId, items: &[Item], dropped: &BTreeMap<Address, Vec<String>>) -> Vec<Resource> {
-        let bodies: Vec<&Value> = items.iter().map(|item| &item.document.body).collect();
-        let needs = needs(&bodies, &self.question.namespace);
-        let whole = |index: &usize| Need::Resource(ResourceId::whole(items[*index].address.clone()));
-        let objects = items.iter().zip(needs).map(|(item, needs)| {
-            let want = Want::Present(Arc::clone(&item.document));
-            let settings = Object::settings_after(HELM, dropped.get(&item.address).map_or(&[], Vec::as_slice));
+    fn objects(&self, id: &TaskId, answer: &ChartAnswer) -> Vec<Resource> {
+        let whole = |index: &usize| Need::Resource(ResourceId::whole(answer.objects[*index].address.clone()));
+        let objects = answer.objects.iter().zip(&answer.needs).map(|(item, needs)| {
+            let want = Want::Present(item.document.clone());
+            let dropped = answer.dropped.get(&item.address).map_or(&[][..], Vec::as_slice);
+            let settings = Object::settings_after(HELM, dropped);
             let settings = Object::settings_taken(settings, crd_adoption::taken(self.adopt, &item.address));
             Resource { needs: needs.iter().map(whole).collect(), settings, ..object(id, &item.address, want, HELM) }
         });
@@ -306,7 +304,7 @@ fn hooks_of(id: &TaskId, owner: &ResourceId, answer: &ChartAnswer, hooks: &[Hook
             id: ResourceId { address: hook.item.address.clone(), part: Part::Fields(hook.event) },
             task: id.clone(),
             driver: "hook",
-            want: Want::Present(Arc::clone(&hook.item.document)),
+            want: Want::Present(hook.item.document.clone()),
             needs: Vec::new(),
             trigger: Trigger::With(owner.clone()),
             settings: serde_json::to_value(settings).unwrap_or(Value::Null),
@@ -324,7 +322,7 @@ fn lost_with(hook: &HookItem, answer: &ChartAnswer) -> Vec<String> {
 
 /// A definition of a `crds/` folder: Helm makes it where there is none, and never touches it again.
 fn definition(id: &TaskId, item: &Item) -> Resource {
-    object(id, &item.address, Want::Existing(Arc::clone(&item.document)), OWN)
+    object(id, &item.address, Want::Existing(item.document.clone()), OWN)
 }
 
 fn object(id: &TaskId, address: &Address, want: Want, manager: &str) -> Resource {

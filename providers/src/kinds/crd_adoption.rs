@@ -1,7 +1,6 @@
 //! `crd-adoption`: the definitions that the chart templates are taken over from whoever made them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use cfrt_engine::compile::{Entry, Tasks};
 use cfrt_engine::desired::DesiredState;
@@ -167,9 +166,8 @@ impl Task for Adoption {
         let chart: &ChartAnswer = answers.get(0);
         let definitions = chart.objects.iter().filter(|item| Gvk::of_address(&item.address).is_crd());
         let wanted = definitions.filter(|item| self.adopt.takes(&item.address.name));
-        let resources = wanted.map(|item| {
-            adoption(id, item.address.clone(), ownership(&item.document.body, &self.settings), &self.settings)
-        });
+        let resources = wanted
+            .map(|item| adoption(id, item.address.clone(), ownership(&item.address, &self.settings), &self.settings));
         let resources = resources.collect();
         let nothing = "the chart brings no definition that `[crds] adopt` names";
         Ok(Expansion { resources, nothing, ..Expansion::default() })
@@ -225,7 +223,7 @@ fn adoption(id: &TaskId, address: Address, body: Value, settings: &Settings) -> 
         id: ResourceId { address, part: Part::Adoption },
         task: id.clone(),
         driver: "object",
-        want: Want::Present(Arc::new(Document { body, ..Document::default() })),
+        want: Want::Present(Document { body, ..Document::default() }.into()),
         needs: Vec::new(),
         trigger: Trigger::Differs,
         settings: settings.to_json(),

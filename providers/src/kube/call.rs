@@ -16,6 +16,7 @@ pub struct Call {
     accept: &'static str,
     body: Option<(&'static str, Vec<u8>)>,
     limit: Duration,
+    once: bool,
 }
 
 /// How an apply patch is meant.
@@ -38,10 +39,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const JSON: &str = "application/json";
 
+/// The metadata of one object, instead of all of it.
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// The metadata of the objects of a list.
+const METADATA_OF_ALL: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
 impl Call {
     /// A read of any path.
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), accept: JSON, body: None, limit: PATIENCE }
+        Self { method: Method::GET, path: path.into(), accept: JSON, body: None, limit: PATIENCE, once: false }
     }
 
     /// The same, asking for another form of the answer.
@@ -54,6 +61,37 @@ impl Call {
     #[must_use]
     pub fn within(self, limit: Duration) -> Self {
         Self { limit, ..self }
+    }
+
+    /// The same, asking for the metadata of an object alone.
+    #[must_use]
+    pub fn metadata(self) -> Self {
+        self.accept(METADATA)
+    }
+
+    /// The same, asking for the metadata of a list's objects alone.
+    #[must_use]
+    pub fn metadata_of_all(self) -> Self {
+        self.accept(METADATA_OF_ALL)
+    }
+
+    /// A list that may be as old as one that was read before, so that the server needn't make sure that it has the newest;
+    /// sent once, since a server that isn't there yet would keep us waiting.
+    #[must_use]
+    pub fn not_older_than(self, revision: &str) -> Self {
+        let sign = if self.path.contains('?') { '&' } else { '?' };
+        let path = format!("{}{sign}resourceVersion={revision}&resourceVersionMatch=NotOlderThan", self.path);
+        Self { path, once: true, ..self }
+    }
+
+    /// Whether it is sent once only, whatever the answer.
+    pub(super) fn is_sent_once(&self) -> bool {
+        self.once
+    }
+
+    /// What tells its answer from that of another read.
+    pub(super) fn key(&self) -> String {
+        format!("{} {}", self.accept, self.path)
     }
 
     /// How long the answer may take.
@@ -134,6 +172,13 @@ impl Call {
     }
 
     fn with_body(method: Method, path: String, content: &'static str, body: &Value) -> Self {
-        Self { method, path, accept: JSON, body: Some((content, body.to_string().into_bytes())), limit: PATIENCE }
+        Self {
+            method,
+            path,
+            accept: JSON,
+            body: Some((content, body.to_string().into_bytes())),
+            limit: PATIENCE,
+            once: false,
+        }
     }
 }

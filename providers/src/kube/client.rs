@@ -194,6 +194,7 @@ impl Kube {
             .without_max_times();
         // 429 also stands for custom resources whose definition has just changed, "storage is (re)initializing".
         let may_soon = |error: &ApiError| match error.code() {
+            _ if call.is_sent_once() => false,
             Some(429 | 503) => true,
             Some(502 | 504) => call.reads(),
             _ => false,

@@ -14,6 +14,7 @@ use cfrt_engine::resource::{Document, Hole, Pointer};
 use serde_json::{Map, Value};
 
 use super::align::{Pair, align};
+use super::autoscale::is_autoscaled;
 use super::conventions::{Conventions, is_zero};
 use super::fields::{self, FieldSet, Items};
 use super::path::{Path, Step};
@@ -25,10 +26,21 @@ pub struct Compared {
     ///
     /// One with `before` equal to `after` is a value that an apply would only take back from another manager.
     pub fields: Vec<FieldChange>,
+    /// The places of the document whose live values stay, since others look after them.
+    pub kept: Vec<Kept>,
     /// The manager has written the object in other ways than apply: see [`fields::migrate`].
     pub migrate: bool,
     /// The manager has written the object in no way. Until it has applied it, whose its values are stays open.
     pub foreign: bool,
+}
+
+/// A place whose live value stays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// Where it is in the document.
+    pub place: Pointer,
+    /// The value, where the manager owns it: left out it would go, and where others own it, sent it would become the manager's.
+    pub value: Option<Value>,
 }
 
 /// Compares a document, as [`normalised`](super::normalise::normalised) and with its ownership metadata, with the live object.
@@ -38,16 +50,22 @@ pub fn compare(wanted: &Document, live: &Value, manager: &str) -> Compared {
     let applied = fields::owned(live, manager);
     // After ordinary writes defaults are owned too; they say who owns a value, not what the document once named.
     let owned = applied.or_else(|| fields::updated(live, manager)).unwrap_or_default();
+    let conventions = Conventions::of(&wanted.body);
     let mut comparison = Comparison {
-        conventions: Conventions::of(&wanted.body),
+        conventions,
         holes: &wanted.holes,
         removes: applied.is_some(),
         path: Path::default(),
+        texts: fields::owns_texts(live, manager),
+        autoscaled: is_autoscaled(live),
+        aggregated: conventions.aggregates_roles() && wanted.body["aggregationRule"].is_object(),
         changes: Vec::new(),
+        kept: Vec::new(),
     };
     comparison.value(&wanted.body, live, Owned::Fields(owned));
     Compared {
         fields: comparison.changes,
+        kept: comparison.kept,
         migrate: fields::needs_migration(live, manager),
         foreign: !fields::has_written(live, manager),
     }
@@ -103,8 +121,15 @@ struct Comparison<'a> {
     holes: &'a BTreeMap<Pointer, Hole>,
     /// Whether what is owned was once named by a document of ours.
     removes: bool,
+    /// Whether texts of a Secret were applied as such.
+    texts: bool,
+    /// Whether an autoscaler looks after the replicas.
+    autoscaled: bool,
+    /// Whether the rules are gathered from other roles.
+    aggregated: bool,
     path: Path<'a>,
     changes: Vec<FieldChange>,
+    kept: Vec<Kept>,
 }
 
 impl<'a> Comparison<'a> {
@@ -125,10 +150,12 @@ impl<'a> Comparison<'a> {
     }
 
     fn map(&mut self, wanted: &'a Map<String, Value>, live: &'a Map<String, Value>, owned: Owned<'a>) {
+        let texts = self.texts(owned);
         for (key, value) in wanted {
             let below = match owned.field(key) {
                 // An object's metadata is never owned as a whole, and not at all where it names nothing but the object.
                 Owned::Lost if self.path.is_root() && key == "metadata" => Owned::Fields(FieldSet::default()),
+                Owned::Lost if texts.is_some() && key == "data" => Owned::Fields(FieldSet::default()),
                 below => below,
             };
             self.at(Step::Key(key), |walk| match live.get(key) {
@@ -140,6 +167,19 @@ impl<'a> Comparison<'a> {
             Owned::Whole => self.added(wanted, live),
             Owned::Fields(set) if self.removes => self.no_longer_named(wanted, live, set),
             Owned::Fields(_) | Owned::Lost | Owned::Foreign => {}
+        }
+        if let (Some(texts), Some(Value::Object(there))) = (texts, live.get("data")) {
+            let nothing = Map::new();
+            let named = wanted.get("data").and_then(Value::as_object).unwrap_or(&nothing);
+            self.at(Step::Key("data"), |walk| walk.no_longer_named(named, there, texts));
+        }
+    }
+
+    /// The texts of a Secret that were applied as such: nobody owns them where they are stored.
+    fn texts(&self, owned: Owned<'a>) -> Option<FieldSet<'a>> {
+        match owned {
+            Owned::Fields(set) if self.texts && self.removes && self.path.is_root() => set.field("stringData"),
+            Owned::Fields(_) | Owned::Whole | Owned::Lost | Owned::Foreign => None,
         }
     }
 
@@ -155,6 +195,8 @@ impl<'a> Comparison<'a> {
                 Pair::Wanted(ours) => {
                     self.at(Step::item(ours, &wanted[ours]), |walk| walk.change(None, Some(&wanted[ours])));
                 }
+                // Where a list is merged item by item, what others put into it stays.
+                Pair::Live(theirs) if items.as_ref().is_some_and(|items| items.is_others(&live[theirs])) => {}
                 Pair::Live(theirs) => {
                     self.at(Step::item(theirs, &live[theirs]), |walk| walk.change(Some(&live[theirs]), None));
                 }
@@ -166,10 +208,15 @@ impl<'a> Comparison<'a> {
         if self.is_generated() && !live.is_null() {
             return;
         }
-        let before = self.changes.len();
+        if self.is_others(owned) && !live.is_null() {
+            let value = owned.is_ours().then(|| live.clone());
+            self.kept.push(Kept { place: self.path.pointer(), value });
+            return;
+        }
+        let before = (self.changes.len(), self.kept.len());
         self.value(wanted, live, owned);
         let filled = (live.is_object() || live.is_array()) && !is_zero(live);
-        if matches!(owned, Owned::Lost) && filled && self.changes.len() == before {
+        if matches!(owned, Owned::Lost) && filled && (self.changes.len(), self.kept.len()) == before {
             // Whoever took an atomic value may have put more into it than the document names.
             self.change(Some(live), Some(wanted));
         }
@@ -223,6 +270,18 @@ impl<'a> Comparison<'a> {
         !self.holes.is_empty() && self.holes.get(&self.path.pointer()) == Some(&Hole::Generated)
     }
 
+    /// Tells whether the place is one that others are there to write: replicas under an autoscaler, rules that are gathered
+    /// from other roles, certificates that were injected.
+    fn is_others(&self, owned: Owned<'_>) -> bool {
+        let mut keys = self.path.keys_upwards();
+        match keys.next() {
+            Some("replicas") => self.autoscaled && keys.eq(["spec"]),
+            Some("rules") => self.aggregated && keys.next().is_none(),
+            Some("caBundle") => !owned.is_ours() && self.conventions.is_ca_bundle_of(keys),
+            Some(_) | None => false,
+        }
+    }
+
     /// Tells whether nulls and empty values stay as written; metadata is the same in every kind and drops them.
     fn keeps_empty(&self) -> bool {
         self.conventions.is_custom() && self.path.top() != Some("metadata")
@@ -235,5 +294,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
+#[cfg(test)]
+mod others;
 #[cfg(test)]
 mod tests;

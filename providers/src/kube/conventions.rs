@@ -133,6 +133,21 @@ impl<'a> Conventions<'a> {
         !self.is_custom() && ALWAYS_THERE.contains(&(above, key)) && *stored == json!({})
     }
 
+    /// Tells whether the rules of a role with an aggregation rule are gathered by a controller.
+    pub(crate) fn aggregates_roles(self) -> bool {
+        self.group == RBAC
+    }
+
+    /// Tells whether a `caBundle` below these keys, the nearest first, is one that certificate injectors fill.
+    pub(crate) fn is_ca_bundle_of<'k>(self, keys: impl Iterator<Item = &'k str>) -> bool {
+        match self.group {
+            "admissionregistration.k8s.io" => keys.eq(["clientConfig", "webhooks"]),
+            "apiextensions.k8s.io" => keys.eq(["clientConfig", "webhook", "conversion", "spec"]),
+            "apiregistration.k8s.io" => keys.eq(["spec"]),
+            _ => false,
+        }
+    }
+
     /// The schemas in CRDs hold values of any kind under any key, and these stay as written.
     fn has_quantities(self) -> bool {
         !self.is_custom() && self.group != "apiextensions.k8s.io"

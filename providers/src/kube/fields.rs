@@ -80,6 +80,17 @@ impl<'a> Items<'a> {
         self.set.member(&format!("i:{index}"))
     }
 
+    /// Tells whether an item of the live list is one that others own, in a list of which some items are owned here.
+    ///
+    /// Of a list that is owned as a whole no item is.
+    pub fn is_others(&self, item: &Value) -> bool {
+        if item.is_object() || item.is_array() {
+            return self.key(item).is_some_and(|key| !self.by_key.contains_key(&key));
+        }
+        let mut members = self.set.0.into_iter().flatten();
+        members.any(|(member, _)| member.starts_with("v:")) && self.set.member(&format!("v:{item}")).is_none()
+    }
+
     fn key(&self, item: &Value) -> Option<String> {
         if self.names.is_empty() {
             return None;
@@ -124,6 +135,13 @@ pub(crate) fn writer<'a>(live: &'a Value, path: &str) -> Option<Writer<'a>> {
     Some(Writer { manager: newest["manager"].as_str()?, scaled: newest["subresource"] == "scale" })
 }
 
+/// Finds who has set an object's replicas by way of `scale`; such writes carry no time.
+pub(crate) fn scaler(live: &Value) -> Option<&str> {
+    let replicas = |set: FieldSet<'_>| set.field("spec").and_then(|spec| spec.field("replicas")).is_some();
+    let mut scalers = entries(live).filter(|entry| entry["subresource"] == "scale");
+    scalers.find(|entry| fields_of(entry).is_some_and(replicas))?["manager"].as_str()
+}
+
 /// Tells whether a manager owns anything of an object itself, however it wrote it.
 pub(crate) fn has_written(live: &Value, manager: &str) -> bool {
     entries(live).any(|entry| is_of(entry, manager, "Apply") || is_of(entry, manager, "Update"))
@@ -137,12 +155,22 @@ pub fn needs_migration(live: &Value, manager: &str) -> bool {
     })
 }
 
-/// Gives the object's `managedFields` with the manager's ordinary writes turned into fields that it applied.
+/// Tells whether a manager owns texts of a Secret under the name by which it applied them, and not where they are stored.
+///
+/// An apply that no longer names such a text leaves it standing.
+pub(crate) fn owns_texts(live: &Value, manager: &str) -> bool {
+    let is_secret = live["kind"] == "Secret" && live["apiVersion"] == "v1";
+    let texts = || owned(live, manager)?.field("stringData");
+    is_secret && texts().is_some_and(|texts| !texts.is_leaf())
+}
+
+/// Gives the object's `managedFields` with the manager's ordinary writes turned into fields that it applied, and texts of a
+/// Secret turned into what they are stored as.
 ///
 /// Until that is done an apply that no longer names a field leaves it standing. `None` where there is nothing to do.
 /// Field sets of different API versions can't be united: an entry of another version than the applied one's stays.
 pub fn migrate(live: &Value, manager: &str) -> Option<Value> {
-    if !needs_migration(live, manager) {
+    if !needs_migration(live, manager) && !owns_texts(live, manager) {
         return None;
     }
     let all: Vec<_> = entries(live).collect();
@@ -160,6 +188,11 @@ pub fn migrate(live: &Value, manager: &str) -> Option<Value> {
         } else {
             migrated.push((*entry).clone());
         }
+    }
+    if owns_texts(live, manager)
+        && let Some(texts) = applied["fieldsV1"].as_object_mut().and_then(|fields| fields.remove("f:stringData"))
+    {
+        unite(&mut applied["fieldsV1"]["f:data"], &texts);
     }
     migrated[place] = applied;
     Some(Value::Array(migrated))
@@ -297,6 +330,19 @@ mod tests {
         assert!(!needs_migration(&live(&[applied.clone(), scale.clone()]), "helm"));
         assert_eq!(migrate(&live(&[applied, scale]), "helm"), None);
         assert_eq!(migrate(&object, "nobody"), None);
+    }
+
+    #[test]
+    fn texts_that_were_applied_are_owned_where_they_are_stored() {
+        let fields = json!({"f:data": {"f:a": {}}, "f:stringData": {".": {}, "f:b": {}}, "f:type": {}});
+        let mut object = live(&[entry("helm", "Apply", "v1", &fields)]);
+        assert_eq!(migrate(&object, "helm"), None, "only Secrets have texts");
+        (object["apiVersion"], object["kind"]) = (json!("v1"), json!("Secret"));
+        assert!(owns_texts(&object, "helm") && !needs_migration(&object, "helm"));
+        let stored = json!({"f:data": {".": {}, "f:a": {}, "f:b": {}}, "f:type": {}});
+        assert_eq!(migrate(&object, "helm"), Some(json!([entry("helm", "Apply", "v1", &stored)])));
+        object["metadata"]["managedFields"][0]["fieldsV1"]["f:stringData"] = json!({});
+        assert_eq!(migrate(&object, "helm"), None, "there are none");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Kinds of Kubernetes objects: group, version and kind of a document, and the paths under which a server keeps them.
 
 use cfrt_engine::resource::Address;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Group, version and kind.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Gvk {
     /// The API group; empty for the core group.
     pub group: String,
@@ -15,7 +16,7 @@ pub struct Gvk {
 }
 
 /// A kind and where the server keeps its objects.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolved {
     /// The kind.
     pub gvk: Gvk,
@@ -102,12 +103,16 @@ impl Resolved {
 
 /// The address of a document; `namespace` is where it lives if it lives in one and doesn't say which.
 pub fn address(document: &Value, namespaced: bool, namespace: &str) -> Option<Address> {
-    let gvk = Gvk::of(document)?;
     let name = document["metadata"]["name"].as_str()?;
-    let scope = match (namespaced, document["metadata"]["namespace"].as_str()) {
+    let scope = scope(document["metadata"]["namespace"].as_str(), namespaced, namespace);
+    Some(Address::new(Gvk::of(document)?.title(), scope, name))
+}
+
+/// Where an object lives that may say where: in no namespace if its kind has none, and in `namespace` if it doesn't say.
+pub(crate) fn scope<'a>(says: Option<&'a str>, namespaced: bool, namespace: &'a str) -> &'a str {
+    match (namespaced, says) {
         (false, _) => "",
         (true, Some(own)) if !own.is_empty() => own,
         (true, _) => namespace,
-    };
-    Some(Address::new(gvk.title(), scope, name))
+    }
 }

@@ -8,17 +8,27 @@ use cfrt_engine::resource::{Document, Hole, Part, Resource, ResourceId};
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 
+use super::autoscale;
 use super::call::{Apply, Call};
 use super::client::ApiError;
+use super::compare::{Kept, compare};
 use super::discovery::Discovery;
 use super::fields;
 use super::gvk::{Gvk, Resolved};
-use super::read::{Key, ReadError, read};
+use super::read::{Key, ReadError, get, read};
+use super::state::states;
+use crate::last_apply::Proof;
 use crate::vault::Vault;
 use crate::world::World;
 
 /// How many dry runs are asked for at once; more only queue at the server (kube-apiserver 1.34, measured).
 const DRY_RUNS_AT_ONCE: usize = 8;
+
+/// How many objects of a kind are read one by one where the others haven't moved.
+const FEW: usize = 4;
+
+/// How often an object that others write at the same time is looked at again before its prediction is taken as it is.
+const LOOKS_AT_A_MOVING_OBJECT: usize = 5;
 
 /// Looks at objects, each of which is written under the name of a field manager.
 ///
@@ -36,6 +46,7 @@ pub async fn look(
     for (index, observation) in as_they_are(world, &first).await? {
         seen[index] = observation;
     }
+    autoscale::note(world, wanted, &mut seen).await?;
     let mut asked = Vec::with_capacity(again.len());
     for (index, wanted) in again {
         asked.push(async move { (index, predict(world, wanted, manager(wanted.resource)).await) });
@@ -64,10 +75,13 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
             Whereabouts::Unknown => return Err(unknown_kind(wanted.resource, &gvk)),
         }
     }
-    let kinds: Vec<_> = kinds.into_values().collect();
-    let asked: Vec<(Resolved, Vec<Key>)> = kinds.iter().map(|(kind, keys)| (kind.clone(), distinct(keys))).collect();
-    let found = read(&world.kube, &world.ahead, &asked).await.map_err(unreadable)?;
+    let mut kinds: Vec<Batch> = kinds.into_values().collect();
     let resources: HashMap<usize, &Resource> = wanted.iter().map(|(index, wanted)| (*index, wanted.resource)).collect();
+    let unmoved = unmoved(world, &kinds, &resources).await;
+    kinds.iter_mut().for_each(|(_, keys)| keys.retain(|(index, _)| !unmoved.contains(index)));
+    seen.extend(unmoved.into_iter().map(|index| (index, Observation::Unmoved)));
+    let few = if world.proofs().is_some() { FEW } else { 1 };
+    let found = read(&world.kube, &world.lists, &asked(&kinds), few).await.map_err(unreadable)?;
     for ((_, keys), mut found) in kinds.into_iter().zip(found) {
         // Several resources can be parts of one object; only the last one needs no copy.
         let mut open: HashMap<Key, usize> = HashMap::new();
@@ -84,6 +98,29 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
     Ok(seen)
 }
 
+/// The resources whose objects are still as they were when they were as they should be. All parts of an object or none, since
+/// one that isn't may change what the others are compared with.
+async fn unmoved(world: &World, kinds: &[Batch], resources: &HashMap<usize, &Resource>) -> HashSet<usize> {
+    let Some(proofs) = world.proofs() else { return HashSet::new() };
+    let states = states(&world.kube, &world.lists, &proofs.revisions, &asked(kinds)).await;
+    let mut unmoved = HashSet::new();
+    for ((_, keys), states) in kinds.iter().zip(states) {
+        let proved = |(index, key): &(usize, Key)| {
+            states.get(key).is_some_and(|state| proofs.holds(&Proof::of_resource(resources[index], state)))
+        };
+        let moved: HashSet<&Key> = keys.iter().filter(|one| !proved(one)).map(|(_, key)| key).collect();
+        unmoved.extend(keys.iter().filter(|(_, key)| !moved.contains(key)).map(|(index, _)| *index));
+    }
+    unmoved
+}
+
+/// A kind, and where in the batch which of its objects are wanted.
+type Batch = (Resolved, Vec<(usize, Key)>);
+
+fn asked(kinds: &[Batch]) -> Vec<(Resolved, Vec<Key>)> {
+    kinds.iter().map(|(kind, keys)| (kind.clone(), distinct(keys))).collect()
+}
+
 fn distinct(keys: &[(usize, Key)]) -> Vec<Key> {
     let mut distinct = HashSet::new();
     keys.iter().filter(|(_, key)| distinct.insert(key)).map(|(_, key)| key.clone()).collect()
@@ -94,7 +131,13 @@ pub type Brought<'a> = HashMap<Gvk, &'a ResourceId>;
 
 /// Finds the kinds that a batch itself brings.
 pub fn definitions<'a>(discovery: &Discovery, batch: impl Iterator<Item = &'a Resource>) -> Brought<'a> {
+    let batch: Vec<&Resource> = batch.collect();
     let mut brought = HashMap::new();
+    let kinds: HashSet<Gvk> = batch.iter().map(|resource| Gvk::of_address(&resource.id.address)).collect();
+    if kinds.iter().all(|gvk| discovery.resolve(gvk).is_some()) {
+        // Nothing is missing, and definitions are the longest documents that there are.
+        return brought;
+    }
     for resource in batch {
         let Some(document) = resource.want.document() else { continue };
         if Gvk::of_address(&resource.id.address).is_crd() {
@@ -122,7 +165,7 @@ pub enum Whereabouts<'a> {
 /// Finds out where an object is to be looked for. A version that is not served doesn't hide what others serve.
 pub fn whereabouts<'a>(discovery: &Discovery, brought: &Brought<'a>, resource: &Resource) -> Whereabouts<'a> {
     let gvk = Gvk::of_address(&resource.id.address);
-    let wanted = resource.want.document().is_some();
+    let wanted = resource.want.is_something();
     match (discovery.resolve(&gvk), discovery.find(&gvk), brought.get(&gvk)) {
         (Some(kind), _, _) => Whereabouts::Kept(kind),
         (None, Some(other), definition) if definition.is_some() || !wanted => Whereabouts::Kept(other),
@@ -135,7 +178,7 @@ pub fn whereabouts<'a>(discovery: &Discovery, brought: &Brought<'a>, resource: &
 /// An object that isn't there; one whose version is yet to come is looked for again under that.
 pub fn missing(brought: &Brought<'_>, resource: &Resource) -> Observation {
     match brought.get(&Gvk::of_address(&resource.id.address)) {
-        Some(definition) if resource.want.document().is_some() => Observation::Hidden { behind: (*definition).clone() },
+        Some(definition) if resource.want.is_something() => Observation::Hidden { behind: (*definition).clone() },
         Some(_) | None => Observation::Absent,
     }
 }
@@ -166,39 +209,103 @@ fn sealed(vault: &Vault, resource: &Resource, live: Value) -> Value {
 }
 
 /// Asks the server what an apply would make of the object. What it can't be asked for stays with our own comparison.
+///
+/// What others do between the look and the answer is no part of the answer: the object is looked at again.
 pub(crate) async fn predict(world: &World, wanted: &Wanted<'_>, manager: &str) -> Result<Observation, DriverError> {
-    let before = wanted.before.cloned().unwrap_or(Observation::Absent);
-    let (Observation::Present { live, stamp, .. }, Some(document)) = (&before, wanted.resource.want.document()) else {
+    let mut predicted = predict_once(world, wanted.resource, wanted.before, manager).await?;
+    for _ in 0..LOOKS_AT_A_MOVING_OBJECT {
+        if !has_moved(&predicted) {
+            break;
+        }
+        let now = now(world, wanted.resource).await?;
+        predicted = predict_once(world, wanted.resource, Some(&now), manager).await?;
+    }
+    Ok(predicted)
+}
+
+/// Whether an answer is about another state of the object than the one that was seen.
+fn has_moved(predicted: &Observation) -> bool {
+    match predicted {
+        Observation::Present { stamp, predicted: Some(Predicted::Live(answer)), .. } => {
+            answer["metadata"]["resourceVersion"].as_str().is_some_and(|now| now != stamp.revision)
+        }
+        Observation::Present { .. } | Observation::Absent | Observation::Unmoved | Observation::Hidden { .. } => false,
+    }
+}
+
+/// An object as it is now.
+async fn now(world: &World, resource: &Resource) -> Result<Observation, DriverError> {
+    let Some(kind) = world.discovery.resolve(&Gvk::of_address(&resource.id.address)) else {
+        return Ok(Observation::Absent);
+    };
+    let found = get(&world.kube, &kind, &key(resource)).await;
+    match found.map_err(|error| error.during(format!("reading {}", resource.id.address.short())))? {
+        Some((_, live)) => seen(world, resource, live).await,
+        None => Ok(Observation::Absent),
+    }
+}
+
+/// An object as it was read by itself, with its secrets sealed and a note of who looks after it.
+///
+/// # Errors
+///
+/// A list of autoscalers that failed.
+pub(crate) async fn seen(world: &World, resource: &Resource, live: Value) -> Result<Observation, DriverError> {
+    let mut seen = present(&world.vault, resource, live);
+    let wanted = Wanted { resource, depth: Depth::Full, before: None };
+    autoscale::note(world, &[wanted], std::slice::from_mut(&mut seen)).await?;
+    Ok(seen)
+}
+
+async fn predict_once(
+    world: &World,
+    resource: &Resource,
+    before: Option<&Observation>,
+    manager: &str,
+) -> Result<Observation, DriverError> {
+    let before = before.cloned().unwrap_or(Observation::Absent);
+    let (Observation::Present { live, stamp, .. }, Some(document)) = (&before, resource.want.document()) else {
         return Ok(before);
     };
-    if wanted.resource.id.part == Part::Adoption {
+    if resource.id.part == Part::Adoption {
         // Labels and annotations hold no surprise, and a definition's dry run takes the server long.
         return Ok(before);
     }
     // Before ownership is migrated an apply doesn't remove what it will remove afterwards.
-    let Some(body) = to_send(&world.vault, document, live).filter(|_| !fields::needs_migration(live, manager)) else {
+    let is_migrated = !fields::needs_migration(live, manager) && !fields::owns_texts(live, manager);
+    let Some(body) = to_send(&world.vault, document, live, manager).filter(|_| is_migrated) else {
         return Ok(before);
     };
-    let gvk = Gvk::of_address(&wanted.resource.id.address);
+    let gvk = Gvk::of_address(&resource.id.address);
     let Some(kind) = world.discovery.resolve(&gvk) else { return Ok(before) };
-    let key = key(wanted.resource);
+    let key = key(resource);
     let call = Call::apply(&kind, &key.namespace, &key.name, manager, Apply::DryRun, &body);
     let predicted = match world.kube.send(&call).await {
         Ok(reply) => {
-            let object = reply.json().map_err(|error| unpredictable(wanted.resource, error))?;
-            Predicted::Live(Arc::new(sealed(&world.vault, wanted.resource, object)))
+            let object = reply.json().map_err(|error| unpredictable(resource, error))?;
+            Predicted::Live(Arc::new(sealed(&world.vault, resource, object)))
         }
         Err(ApiError::Status { code: 400 | 409 | 422 | 500, message, .. }) => Predicted::Refused(message),
-        Err(error) => return Err(unpredictable(wanted.resource, error)),
+        Err(error) => return Err(unpredictable(resource, error)),
     };
     Ok(Observation::Present { live: Arc::clone(live), stamp: stamp.clone(), predicted: Some(predicted) })
 }
 
-/// A document as it is sent to where `live` is: secrets filled in, generated values as they are there.
+/// A document as it is sent to where `live` is: secrets filled in, generated values as they are there, and nothing said of
+/// what others look after.
 ///
 /// `None` where this run doesn't know a secret's value, because the rendering came from the cache.
-pub fn to_send(vault: &Vault, document: &Document, live: &Value) -> Option<Value> {
+pub fn to_send(vault: &Vault, document: &Document, live: &Value, manager: &str) -> Option<Value> {
+    let kept = compare(document, live, manager).kept;
     let mut document = document.clone();
+    for Kept { place, value } in kept {
+        let above = place.rsplit_once('/').and_then(|(above, key)| Some((document.body.pointer_mut(above)?, key)));
+        match (above, value) {
+            (Some((Value::Object(map), key)), Some(value)) => drop(map.insert(key.to_owned(), value)),
+            (Some((Value::Object(map), key)), None) => drop(map.remove(key)),
+            (Some(_) | None, _) => {}
+        }
+    }
     for (pointer, hole) in &document.holes {
         let there = live.pointer(pointer).cloned();
         if let (Hole::Generated, Some(there), Some(place)) = (hole, there, document.body.pointer_mut(pointer)) {

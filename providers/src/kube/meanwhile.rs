@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::compare::compare;
 use super::difference::difference;
 use super::fields::{Writer, writer};
-use super::look::{predict, present};
+use super::look::{predict, seen};
 use super::path::lies_in;
 use super::settle::settled;
 use crate::world::World;
@@ -48,7 +48,7 @@ async fn moved(
     manager: &str,
     now: &Arc<Value>,
 ) -> Result<Option<String>, DriverError> {
-    let seen = present(&world.vault, resource, Value::clone(now));
+    let seen = seen(world, resource, Value::clone(now)).await?;
     let Observation::Present { live, .. } = &seen else { return Ok(None) };
     let mut moved = suspects(document, live, manager);
     if moved.is_empty() {

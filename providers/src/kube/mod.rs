@@ -1,7 +1,7 @@
 //! Kubernetes: building requests, sending them, reading many objects at once, comparing one, watching until it is settled.
 
-pub mod ahead;
 mod align;
+pub(crate) mod autoscale;
 pub mod call;
 pub mod client;
 pub mod compare;
@@ -11,6 +11,7 @@ pub mod difference;
 pub mod discovery;
 pub mod fields;
 pub mod gvk;
+pub mod lists;
 pub mod look;
 pub mod meanwhile;
 pub mod needs;
@@ -22,5 +23,6 @@ pub mod quantity;
 pub mod read;
 pub mod settle;
 mod sight;
+pub mod state;
 pub mod watch;
 pub mod write;

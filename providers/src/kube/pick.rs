@@ -4,15 +4,16 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Gives name and content of the wanted items of a list.
+/// Gives name and content of the wanted items of a list, and the revision that the list has.
 ///
 /// # Errors
 ///
 /// What is no list, or has an item without a name.
-pub(crate) fn pick(body: &[u8], wanted: &HashSet<String>) -> serde_json::Result<Vec<(String, Map<String, Value>)>> {
+pub(crate) fn pick(body: &[u8], wanted: &HashSet<String>) -> serde_json::Result<(Vec<Found>, String)> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let found = List { wanted }.deserialize(&mut json)?;
     json.end()?;
@@ -21,13 +22,21 @@ pub(crate) fn pick(body: &[u8], wanted: &HashSet<String>) -> serde_json::Result<
 
 type Found = (String, Map<String, Value>);
 
+/// What a list says of itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ListMetadata {
+    /// How new it is.
+    resource_version: String,
+}
+
 #[derive(Clone, Copy)]
 struct List<'w> {
     wanted: &'w HashSet<String>,
 }
 
 impl<'de> DeserializeSeed<'de> for List<'_> {
-    type Value = Vec<Found>;
+    type Value = (Vec<Found>, String);
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
@@ -35,22 +44,22 @@ impl<'de> DeserializeSeed<'de> for List<'_> {
 }
 
 impl<'de> Visitor<'de> for List<'_> {
-    type Value = Vec<Found>;
+    type Value = (Vec<Found>, String);
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a list of objects")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut found = Vec::new();
+        let (mut found, mut metadata) = (Vec::new(), ListMetadata::default());
         while let Some(key) = list.next_key::<Cow<'_, str>>()? {
-            if key == "items" {
-                found = list.next_value_seed(Items(self))?;
-            } else {
-                list.next_value::<IgnoredAny>()?;
+            match &*key {
+                "items" => found = list.next_value_seed(Items(self))?,
+                "metadata" => metadata = list.next_value()?,
+                _ => drop(list.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(found)
+        Ok((found, metadata.resource_version))
     }
 }
 
@@ -132,7 +141,7 @@ mod tests {
     use super::*;
 
     fn picked(body: &str, wanted: &[&str]) -> serde_json::Result<Value> {
-        let found = pick(body.as_bytes(), &wanted.iter().map(|&name| name.to_owned()).collect())?;
+        let (found, _) = pick(body.as_bytes(), &wanted.iter().map(|&name| name.to_owned()).collect())?;
         Ok(found.into_iter().map(|(name, object)| (name, Value::Object(object))).collect())
     }
 

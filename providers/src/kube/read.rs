@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use futures::future::try_join_all;
 use serde_json::{Map, Value};
 
-use super::ahead::Ahead;
 use super::call::Call;
 use super::client::{ApiError, Kube};
 use super::gvk::Resolved;
+use super::lists::Lists;
 use super::pick::pick;
 use crate::blocking::blocking;
 
@@ -35,37 +35,48 @@ pub struct ReadError {
 
 /// Reads objects by kind; what isn't there is left out. Each comes with its `apiVersion` and `kind`.
 ///
+/// Where no more than `few` of a kind are wanted of a place, they are read one by one.
+///
 /// # Errors
 ///
 /// The first read that failed.
 pub async fn read(
     kube: &Kube,
-    ahead: &Ahead,
+    lists: &Lists,
     wanted: &[(Resolved, Vec<Key>)],
+    few: usize,
 ) -> Result<Vec<HashMap<Key, Value>>, ReadError> {
-    try_join_all(wanted.iter().map(|(kind, keys)| read_kind(kube, ahead, kind, keys))).await
+    try_join_all(wanted.iter().map(|(kind, keys)| read_kind(kube, lists, kind, keys, few))).await
 }
 
 async fn read_kind(
     kube: &Kube,
-    ahead: &Ahead,
+    lists: &Lists,
     kind: &Resolved,
     keys: &[Key],
+    few: usize,
 ) -> Result<HashMap<Key, Value>, ReadError> {
-    let mut places: BTreeMap<&str, Vec<&Key>> = BTreeMap::new();
-    for key in keys {
-        places.entry(&key.namespace).or_default().push(key);
-    }
-    let found = try_join_all(places.into_iter().map(|(namespace, keys)| async move {
-        let found = match keys.as_slice() {
-            [one] => get(kube, kind, one).await.map(|object| object.into_iter().collect()),
-            many => list(kube, ahead, kind, namespace, many).await,
+    let found = try_join_all(by_place(keys).into_iter().map(|(namespace, keys)| async move {
+        let found = if keys.len() <= few {
+            let found = try_join_all(keys.iter().map(|key| get(kube, kind, key))).await;
+            found.map(|found| found.into_iter().flatten().collect())
+        } else {
+            list(kube, lists, kind, namespace, &keys).await
         };
         let place = if namespace.is_empty() { String::new() } else { format!(" in namespace {namespace}") };
         found.map_err(|source: ApiError| ReadError { kind: kind.plural.clone(), place, source })
     }))
     .await?;
     Ok(found.into_iter().flat_map(|found: Vec<(Key, Value)>| found).collect())
+}
+
+/// The keys of each namespace.
+pub(super) fn by_place(keys: &[Key]) -> BTreeMap<&str, Vec<&Key>> {
+    let mut places: BTreeMap<&str, Vec<&Key>> = BTreeMap::new();
+    for key in keys {
+        places.entry(&key.namespace).or_default().push(key);
+    }
+    places
 }
 
 /// Reads one object; `None` where it, or its kind, isn't there.
@@ -82,17 +93,22 @@ pub async fn get(kube: &Kube, kind: &Resolved, key: &Key) -> Result<Option<(Key,
 }
 
 /// Asks for the lists that [`read`] will read for these objects; what it reads one by one has to wait.
-pub fn read_ahead(kube: &Kube, ahead: &Ahead, wanted: impl Iterator<Item = (Resolved, String)>) {
+pub fn read_ahead(kube: &Kube, lists: &Lists, wanted: impl Iterator<Item = (Resolved, String)>) {
+    paths_of_many(wanted).into_iter().for_each(|path| lists.ask(kube, Call::get(path)));
+}
+
+/// The paths of the lists in which more than one object is wanted.
+pub(super) fn paths_of_many(wanted: impl Iterator<Item = (Resolved, String)>) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for (kind, namespace) in wanted {
         *counts.entry(list_path(&kind, &namespace)).or_default() += 1;
     }
-    counts.into_iter().filter(|(_, count)| *count > 1).for_each(|(path, _)| ahead.ask(kube, path));
+    counts.into_iter().filter(|(_, count)| *count > 1).map(|(path, _)| path).collect()
 }
 
 async fn list(
     kube: &Kube,
-    ahead: &Ahead,
+    lists: &Lists,
     kind: &Resolved,
     namespace: &str,
     keys: &[&Key],
@@ -100,35 +116,39 @@ async fn list(
     let wanted: HashSet<String> = keys.iter().map(|key| key.name.clone()).collect();
     let path = list_path(kind, namespace);
     let (kind, namespace) = (kind.clone(), namespace.to_owned());
-    match ahead.read(kube, path).await {
+    match lists.read(kube, Call::get(path.clone())).await {
         // Large answers take milliseconds, in which the others can arrive.
-        Ok(reply) => blocking(move || items(reply.bytes(), &kind, &namespace, &wanted)).await,
+        Ok(reply) => {
+            let (found, revision) = blocking(move || items(reply.bytes(), &kind, &namespace, &wanted)).await?;
+            lists.note(&path, revision);
+            Ok(found)
+        }
         Err(error) if error.is_not_found() => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
 /// Helm's records are Secrets too, each some 300 kB, and are read on their own.
-fn list_path(kind: &Resolved, namespace: &str) -> String {
+pub(super) fn list_path(kind: &Resolved, namespace: &str) -> String {
     let is_secret = kind.gvk.group.is_empty() && kind.gvk.kind == "Secret";
     let selection = if is_secret { "?fieldSelector=type!%3Dhelm.sh%2Frelease.v1" } else { "" };
     kind.collection(namespace) + selection
 }
 
-/// The wanted items of a list, each with what it is: items of a built-in kind's list don't say it.
+/// The wanted items of a list, each with what it is, since items of a built-in kind's list don't say it; and how new it is.
 fn items(
     body: &[u8],
     kind: &Resolved,
     namespace: &str,
     wanted: &HashSet<String>,
-) -> Result<Vec<(Key, Value)>, ApiError> {
-    let found = pick(body, wanted).map_err(|error| ApiError::Junk(error.to_string()))?;
+) -> Result<(Vec<(Key, Value)>, String), ApiError> {
+    let (found, revision) = pick(body, wanted).map_err(|error| ApiError::Junk(error.to_string()))?;
     let object = |(name, mut object): (String, Map<String, Value>)| {
         object.insert("apiVersion".to_owned(), kind.gvk.api_version().into());
         object.insert("kind".to_owned(), kind.gvk.kind.clone().into());
         (Key { namespace: namespace.to_owned(), name }, Value::Object(object))
     };
-    Ok(found.into_iter().map(object).collect())
+    Ok((found.into_iter().map(object).collect(), revision))
 }
 
 #[cfg(test)]
@@ -139,8 +159,9 @@ mod tests {
     #[test]
     fn an_item_of_a_list_says_what_it_is() {
         let kind = Resolved { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".to_owned(), namespaced: true };
-        let body = br#"{"items":[{"metadata":{"name":"a"},"data":{"x":"1"}},{"metadata":{"name":"b"}}]}"#;
-        let found = items(body, &kind, "n", &HashSet::from(["a".to_owned()])).expect("it is a list");
+        let body = br#"{"metadata":{"resourceVersion":"7"},"items":[{"metadata":{"name":"a"},"data":{"x":"1"}},{"metadata":{"name":"b"}}]}"#;
+        let (found, revision) = items(body, &kind, "n", &HashSet::from(["a".to_owned()])).expect("it is a list");
+        assert_eq!(revision, "7");
         let [(key, object)] = found.as_slice() else { panic!("one was wanted: {found:?}") };
         assert_eq!(*key, Key { namespace: "n".to_owned(), name: "a".to_owned() });
         assert_eq!((&object["apiVersion"], &object["kind"]), (&"v1".into(), &"ConfigMap".into()));
@@ -161,14 +182,14 @@ mod tests {
             "/api/v1/namespaces/n/configmaps" => r#"{"items":[{"metadata":{"name":"a"}}]}"#.to_owned(),
             one => format!(r#"{{"path":"{one}"}}"#),
         });
-        let ahead = Ahead::default();
+        let lists = Lists::default();
         let places =
             wanted.iter().flat_map(|(kind, keys)| keys.iter().map(|key| (kind.clone(), key.namespace.clone())));
-        read_ahead(&kube, &ahead, places);
-        assert_eq!(ahead.count(), 1);
-        let found = read(&kube, &ahead, &wanted).await.expect("all is answered");
+        read_ahead(&kube, &lists, places);
+        assert_eq!(lists.count(), 1);
+        let found = read(&kube, &lists, &wanted, 1).await.expect("all is answered");
         assert_eq!(found.iter().map(HashMap::len).collect::<Vec<_>>(), [1, 1]);
         assert_eq!(found[1][&key("a")]["path"], "/api/v1/namespaces/n/services/a");
-        assert_eq!(ahead.count(), 0, "every answer is used");
+        assert_eq!(lists.count(), 0, "every answer is used");
     }
 }

@@ -13,7 +13,7 @@ use super::call::{Apply, Call};
 use super::client::ApiError;
 use super::fields;
 use super::gvk::{Gvk, Resolved};
-use super::look::{key, predict, present, to_send};
+use super::look::{key, predict, seen, to_send};
 use super::path::lies_in;
 use super::read::{Key, get};
 use crate::world::World;
@@ -175,11 +175,11 @@ impl<'a> Target<'a> {
 
     /// The document as it is sent; secret values that came sealed from the cache are rendered afresh first.
     async fn filled(&self, document: &Document, live: &Value) -> Result<Value, DriverError> {
-        if let Some(body) = to_send(&self.world.vault, document, live) {
+        if let Some(body) = to_send(&self.world.vault, document, live, self.manager) {
             return Ok(body);
         }
         self.world.charts.reveal().await?;
-        to_send(&self.world.vault, document, live)
+        to_send(&self.world.vault, document, live, self.manager)
             .ok_or_else(|| self.failed("preparing", "a secret value in it can't be had again"))
     }
 
@@ -194,7 +194,7 @@ impl<'a> Target<'a> {
         let Some((_, live)) = found else {
             return Err(self.stale("updating", ApiError::Transport("it was deleted meanwhile".to_owned())));
         };
-        let seen = present(&self.world.vault, self.resource, live);
+        let seen = seen(self.world, self.resource, live).await?;
         let was_predicted = matches!(step.seen, Observation::Present { predicted: Some(_), .. });
         let again = Wanted { resource: self.resource, depth: Depth::DryRun, before: Some(&seen) };
         let seen = if was_predicted { predict(self.world, &again, self.manager).await? } else { seen };
@@ -277,7 +277,7 @@ fn unforeseen(planned: &Change, moved: &Change, conceal: impl Fn(&Value) -> Valu
 mod tests {
     use std::sync::Arc;
 
-    use cfrt_engine::driver::Stamp;
+    use cfrt_engine::driver::{Predicted, Stamp};
     use cfrt_engine::resource::{Address, ResourceId, Trigger};
     use cfrt_engine::task::TaskId;
     use http::{Method, StatusCode};
@@ -288,9 +288,11 @@ mod tests {
     use crate::drivers::release::charts::Charts;
     use crate::drivers::release::heartbeat::Heartbeats;
     use crate::helm::binary::Search;
-    use crate::kube::ahead::Ahead;
     use crate::kube::client::Kube;
+    use crate::kube::difference::difference;
     use crate::kube::discovery::Discovery;
+    use crate::kube::lists::Lists;
+    use crate::kube::look::present;
     use crate::kube::watch::Watches;
     use crate::vault::Vault;
     use crate::world::{self, Access};
@@ -305,7 +307,8 @@ mod tests {
         World {
             target: world::Target { context: nothing.clone(), uid: nothing.clone(), version: nothing },
             kube,
-            ahead: Ahead::default(),
+            lists: Lists::default(),
+            last_apply: crate::last_apply::LastApply::default(),
             discovery: Arc::new(discovery),
             watches: Watches::default(),
             charts: Charts::new(Search::from_environment(None), std::env::temp_dir(), Arc::clone(&vault)),
@@ -331,7 +334,7 @@ mod tests {
             id: ResourceId::whole(Address::new("a.io/v1/Widget", "n", "a")),
             task: TaskId { kind: "chart", name: String::new() },
             driver: "object",
-            want: Want::Present(Arc::new(Document { body, ..Document::default() })),
+            want: Want::Present(Document { body, ..Document::default() }.into()),
             needs: Vec::new(),
             trigger: Trigger::Differs,
             settings: Value::Null,
@@ -387,6 +390,30 @@ mod tests {
         assert_eq!(found(vec![field("data.a", None)]).as_deref(), Some("data.a"));
         assert_eq!(found(vec![field("data.c", Some("one"))]).as_deref(), Some("data.c"));
         assert_eq!(found(vec![field("data.a.deeper", Some("two"))]), None, "places that aren't the same say nothing");
+    }
+
+    #[tokio::test]
+    async fn a_prediction_is_about_the_object_that_was_seen_and_not_about_what_others_did_meanwhile() {
+        let object = |revision: &str, by_others: Value, by_us: Value| {
+            json!({"apiVersion": "a.io/v1", "kind": "Widget", "spec": by_us,
+                "metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": revision, "labels": by_others}})
+        };
+        let (moved, ours) = (json!({"moved": "by others"}), json!({"size": 1}));
+        let (now, answer) = (object("8", moved.clone(), json!({})), object("8", moved, ours));
+        let kube = Kube::refusing(move |request| match *request.method() {
+            Method::GET => (StatusCode::OK, now.to_string()),
+            _ => (StatusCode::OK, answer.to_string()),
+        });
+        let (world, step) = (world(kube), step());
+        let before = present(&world.vault, &step.resource, object("7", json!({}), json!({})));
+        let wanted = Wanted { resource: &step.resource, depth: Depth::DryRun, before: Some(&before) };
+        let seen = predict(&world, &wanted, "helm").await.expect("it is answered");
+        let Observation::Present { live, stamp, predicted: Some(Predicted::Live(predicted)) } = seen else {
+            panic!("it is there, and predicted: {seen:?}")
+        };
+        assert_eq!(stamp.revision, "8");
+        let moves: Vec<String> = difference(&live, &predicted).into_iter().map(|field| field.path).collect();
+        assert_eq!(moves, ["spec.size"]);
     }
 
     /// How a creation fares that the server calls a conflict, where something is there or not.

@@ -75,7 +75,9 @@ impl MapObject {
         }
         let predicted = match world.foreseen(resource, manager).map(|object| present(&world.vault, resource, object)) {
             Ok(Observation::Present { live, .. }) => Predicted::Live(live),
-            Ok(Observation::Absent | Observation::Hidden { .. }) => unreachable!("what is applied is present"),
+            Ok(Observation::Absent | Observation::Unmoved | Observation::Hidden { .. }) => {
+                unreachable!("what is applied is present")
+            }
             Err(error) => Predicted::Refused(error.chain().pop().unwrap_or_default()),
         };
         Observation::Present { live: Arc::clone(shown), stamp: stamp.clone(), predicted: Some(predicted) }
@@ -220,7 +222,7 @@ impl MapRelease {
         let names = [question.release.clone(), question.namespace.clone()];
         let first = world.rendered("rendering.yaml").expect("a case with a chart has its rendering");
         let rendering = assemble(&world.vault, &chart, &names, first, world.rendered("rendering-again.yaml"));
-        answer(&world.vault, &world.discovery, &question, &Self::history(world), &rendering, values)
+        answer(&world.vault, &world.discovery, &question, &Self::history(world), &rendering.into(), values)
     }
 
     fn history(world: &MapWorld) -> History {

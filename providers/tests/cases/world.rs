@@ -151,7 +151,7 @@ impl MapWorld {
         }
         let live = self.live(&resource.id.address).unwrap_or_default();
         let document = resource.want.document().expect("what is applied is wanted");
-        let body = to_send(&self.vault, document, &live).expect("its secrets were read in this run");
+        let body = to_send(&self.vault, document, &live, manager).expect("its secrets were read in this run");
         Ok(server::applied(&live, &body, manager))
     }
 

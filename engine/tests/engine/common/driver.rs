@@ -53,6 +53,8 @@ pub(crate) struct Behaviour {
     pub(crate) dry_run: Option<Predicted>,
     /// What must be there before it can be seen.
     pub(crate) behind: Option<String>,
+    /// It is known to be as it was when it was as it should be.
+    pub(crate) unmoved: bool,
 }
 
 /// The driver.
@@ -72,6 +74,9 @@ impl MapDriver {
         let behaviour = self.behaviour(wanted.resource);
         if let Some(behind) = behaviour.behind.filter(|behind| !state.things.contains_key(behind)) {
             return Observation::Hidden { behind: text::id(&behind) };
+        }
+        if behaviour.unmoved {
+            return Observation::Unmoved;
         }
         let before = matches!(wanted.before, Some(Observation::Present { .. }));
         assert_eq!(before, wanted.depth == Depth::DryRun, "a closer look is told of the first");
@@ -141,6 +146,7 @@ impl Driver<MapWorld> for MapDriver {
             return Change::of(Action::Refuse).because("it is protected");
         }
         match (seen, resource.want.document()) {
+            (Observation::Unmoved, _) => Change::of(Action::Keep),
             (Observation::Absent | Observation::Hidden { .. }, _) => Change::of(Action::Create),
             (Observation::Present { .. }, None) => Change::of(Action::Delete),
             (Observation::Present { live, predicted, .. }, Some(_)) => match predicted {

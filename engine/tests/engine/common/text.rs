@@ -9,10 +9,11 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use cfrt_engine::compile::Expanded;
-use cfrt_engine::resource::{Address, Bracket, Document, Need, Part, Resource, ResourceId, Trigger, Want};
+use cfrt_engine::resource::{
+    Address, Bracket, Document, LazyDocument, Need, Part, Resource, ResourceId, Trigger, Want,
+};
 use cfrt_engine::task::{Expansion, TaskId};
 use serde_json::{Value, json};
 
@@ -55,8 +56,8 @@ pub(crate) fn resource<'a>(tasks: &'a mut [Expanded], name: &str) -> &'a mut Res
 }
 
 /// A document without holes.
-pub(crate) fn document(body: Value) -> Arc<Document> {
-    Arc::new(Document { body, ..Document::default() })
+pub(crate) fn document(body: Value) -> LazyDocument {
+    Document { body, ..Document::default() }.into()
 }
 
 #[derive(Default)]

@@ -91,7 +91,7 @@ mod tests {
             id: ResourceId { address: Address::new(kind, "n", "a"), part: Part::Fields("pre-upgrade") },
             task: TaskId { kind: "chart", name: String::new() },
             driver: "hook",
-            want: Want::Present(std::sync::Arc::default()),
+            want: Want::Present(cfrt_engine::resource::Document::default().into()),
             needs: Vec::new(),
             trigger: Trigger::With(ResourceId::whole(Address::new("Release", "n", "shop"))),
             settings,

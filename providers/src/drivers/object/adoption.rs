@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use cfrt_engine::change::{Action, Change, FieldChange};
 use cfrt_engine::driver::{Applied, DriverError, Observation, Stamp};
 use cfrt_engine::plan::Step;
-use cfrt_engine::resource::Resource;
+use cfrt_engine::resource::{Address, Resource};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{OWN, holding, owner};
 use crate::kube::difference::difference;
+use crate::kube::gvk::Gvk;
 use crate::kube::normalise::owned_by_release;
 use crate::kube::path::token;
 use crate::kube::write::Target;
@@ -69,12 +70,10 @@ impl Former {
 }
 
 /// The labels and annotations by which an object belongs to a release, and nothing else of it.
-pub fn ownership(object: &Value, settings: &Settings) -> Value {
-    let bare = json!({
-        "apiVersion": object["apiVersion"],
-        "kind": object["kind"],
-        "metadata": {"name": object["metadata"]["name"]},
-    });
+pub fn ownership(address: &Address, settings: &Settings) -> Value {
+    let Gvk { kind, .. } = Gvk::of_address(address);
+    let api_version = Gvk::of_address(address).api_version();
+    let bare = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": address.name}});
     owned_by_release(bare, &settings.release, &settings.namespace)
 }
 

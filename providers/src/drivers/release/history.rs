@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use cfrt_engine::driver::{DriverError, Fault};
+use cfrt_engine::facts::Runtime;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,6 +16,10 @@ use crate::helm::record::{self, Revision, Status};
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube, Reply};
 use crate::kube::gvk::{Gvk, Resolved};
+
+mod records;
+
+pub use records::{Records, read, read_metadata};
 
 /// How many revisions Helm keeps where nobody says otherwise.
 const KEPT: usize = 10;
@@ -31,6 +36,14 @@ pub struct ReleaseName {
     pub name: String,
 }
 
+impl ReleaseName {
+    /// The release of a runtime.
+    pub fn of(runtime: &Runtime) -> Self {
+        let Runtime { namespace, release, .. } = runtime;
+        Self { namespace: namespace.get_ref().as_str().to_owned(), name: release.get_ref().as_str().to_owned() }
+    }
+}
+
 /// What there is of a release: the newest revision, and those before it whose objects may still be there.
 #[derive(Debug, Default)]
 pub struct History {
@@ -44,6 +57,8 @@ pub struct History {
     pub age: i64,
     /// The records of all of them, newest first.
     pub seen: Vec<Seen>,
+    /// The number of the newest, where it has been proved to say all that is wanted, so that nothing else of it was looked at.
+    pub proved: Option<u32>,
     /// The hook that has not ended yet, where the newest is pending and hasn't been written for long.
     pub hook: Option<String>,
 }
@@ -78,10 +93,13 @@ struct Record {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Metadata {
     name: String,
     #[serde(default)]
     uid: String,
+    #[serde(default)]
+    resource_version: String,
     #[serde(default)]
     labels: std::collections::BTreeMap<String, String>,
 }
@@ -132,44 +150,6 @@ fn secrets() -> Resolved {
 fn list(release: &ReleaseName, more: &str) -> Call {
     let path = secrets().collection(&release.namespace);
     Call::get(format!("{path}?labelSelector=owner%3Dhelm,name%3D{}{more}", release.name))
-}
-
-/// The records of a release as they are stored: those that [`History`] tells of, newest first.
-pub struct Records {
-    records: Vec<Record>,
-    age: i64,
-}
-
-impl Records {
-    /// Whether helm would install: there is nothing, or nothing that counts any more.
-    pub fn is_install(&self) -> bool {
-        self.records.first().is_none_or(|newest| newest.label("status") == Status::Uninstalled.word())
-    }
-
-    /// Unpacks them, which takes milliseconds for each.
-    ///
-    /// # Errors
-    ///
-    /// A record that can't be read.
-    pub fn unpack(self) -> Result<History, DriverError> {
-        let mut revisions = self.records.iter().map(Record::decode);
-        let newest = revisions.next().transpose()?;
-        let (earlier, seen) = (revisions.collect::<Result<_, _>>()?, seen(&self.records));
-        Ok(History { newest, earlier, age: self.age, seen, hook: None })
-    }
-}
-
-/// Reads what a plan needs to know of a release: one request, without the revisions that are superseded.
-///
-/// # Errors
-///
-/// Records that can't be listed.
-pub async fn read(kube: &Kube, release: &ReleaseName) -> Result<Records, DriverError> {
-    let reply = kube.send(&list(release, ",status!%3Dsuperseded")).await.map_err(|error| unreadable(release, error))?;
-    let records: List = reply.json().map_err(|error| unreadable(release, error))?;
-    let records = counting(records.items.unwrap_or_default());
-    let age = records.first().map_or(0, |newest| newest.age(now(&reply)));
-    Ok(Records { records, age })
 }
 
 /// The records whose objects may still be there, newest first: none that is superseded, and none before the deployed one.
@@ -250,7 +230,7 @@ fn opened_by_others(release: &ReleaseName, newest: &Record) -> DriverError {
 
 /// Creates a record. Where the answer got lost, the server may have made it all the same, and it is ours.
 async fn create(kube: &Kube, release: &ReleaseName, secret: &Value) -> Result<Record, DriverError> {
-    let call = Call::create(&secrets(), &release.namespace, secret).accept(METADATA_OF_ONE);
+    let call = Call::create(&secrets(), &release.namespace, secret).metadata();
     let name = secret["metadata"]["name"].as_str().unwrap_or_default();
     let mut waits = again();
     loop {
@@ -283,7 +263,7 @@ pub async fn touch(kube: &Kube, release: &ReleaseName, opened: &Opened) -> bool 
         {"op": "add", "path": "/metadata/labels/modifiedAt", "value": now.to_string()},
     ]);
     let call = Call::patch(&secrets(), &release.namespace, &opened.secret, OWN, &operations);
-    let touched = kube.send(&call.accept(METADATA_OF_ONE).within(LONGEST_TOUCH)).await;
+    let touched = kube.send(&call.metadata().within(LONGEST_TOUCH)).await;
     // 422 is what a test says that fails. Whatever else went wrong may go well the next time.
     touched.err().is_none_or(|error| !matches!(error.code(), Some(404 | 422)))
 }
@@ -315,7 +295,7 @@ pub async fn close(
     if status != Status::Deployed {
         return Ok(());
     }
-    let older = sent(kube, &list(release, ",status%3Ddeployed").accept(METADATA)).await;
+    let older = sent(kube, &list(release, ",status%3Ddeployed").metadata_of_all()).await;
     let older: List = older.and_then(|reply| reply.json()).map_err(|error| unreadable(release, error))?;
     for record in older.items.unwrap_or_default().into_iter().filter(|record| record.revision() < ours) {
         rewrite(kube, release, &record.metadata.name, |_, record| Ok(record::superseded(record))).await?;
@@ -372,9 +352,6 @@ fn given_up(release: &ReleaseName, found: &Found, record: Value) -> Result<Value
     }
     Ok(record::finished(record, Status::Failed, ABANDONED))
 }
-
-const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-const METADATA_OF_ONE: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// A touch that takes longer is given up: closing the record waits for it.
 const LONGEST_TOUCH: Duration = Duration::from_secs(10);
@@ -456,7 +433,7 @@ async fn sent(kube: &Kube, read: &Call) -> Result<Reply, ApiError> {
 /// All records of a release, without what they hold, and when they were read.
 async fn all(kube: &Kube, release: &ReleaseName) -> Result<(Vec<Record>, Timestamp), DriverError> {
     let unreadable = |error| unreadable(release, error);
-    let reply = sent(kube, &list(release, "").accept(METADATA)).await.map_err(unreadable)?;
+    let reply = sent(kube, &list(release, "").metadata_of_all()).await.map_err(unreadable)?;
     Ok((reply.json::<List>().map_err(unreadable)?.items.unwrap_or_default(), now(&reply)))
 }
 

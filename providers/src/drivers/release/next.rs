@@ -79,6 +79,12 @@ impl Busy {
 }
 
 impl Next {
+    /// No revision, after these records.
+    fn none_but(history: &History) -> Self {
+        let seen = history.seen.clone();
+        Self { revision: 0, install: false, because: None, busy: None, abandoned: None, first_deployed: None, seen }
+    }
+
     /// What a plan says of it beforehand; `None` where no one can be at work.
     pub(super) fn remark(&self, history: &History) -> Option<String> {
         let (busy, newest) = (self.busy.as_ref()?, history.newest.as_ref()?);
@@ -105,15 +111,15 @@ pub(super) fn next(
     rendering: &Rendering,
     values: &Value,
 ) -> Next {
+    if let Some(revision) = history.proved {
+        return Next { revision, ..Next::none_but(history) };
+    }
     let Some(newest) = &history.newest else {
         return Next {
             revision: 1,
             install: true,
             because: Some("first installation".to_owned()),
-            busy: None,
-            abandoned: None,
-            first_deployed: None,
-            seen: history.seen.clone(),
+            ..Next::none_but(history)
         };
     };
     let busy = busy(history, newest);
@@ -175,7 +181,10 @@ fn reason(
         // Only where values moved, not what they say: helm lets secrets stand among them.
         reasons.push(format!("values changed: {}", moved.join(", ")));
     }
-    if reasons.len() == told && other.is_some_and(|other| !same_objects(vault, other, rendering)) {
+    if reasons.len() == told
+        && !is_install(history)
+        && other.is_some_and(|other| !same_objects(vault, other, rendering))
+    {
         reasons.push("the chart renders differently".to_owned());
     }
     (!reasons.is_empty()).then(|| reasons.join("; "))

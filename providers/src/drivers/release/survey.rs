@@ -5,25 +5,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cfrt_engine::driver::{DriverError, Fault};
-use cfrt_engine::resource::{Address, Document};
+use cfrt_engine::resource::{Address, Document, LazyDocument};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::at_work;
 use super::dropped::Dropped;
-use super::history::{self, History, ReleaseName};
+use super::history::{self, History, Records, ReleaseName};
 use super::next::{Next, next, same_texts};
 use crate::blocking::blocking;
 use crate::helm::chart::{Chart, ChartSource};
 use crate::helm::hook::{HookEvent, HookFacts};
 use crate::helm::record::Revision;
 use crate::helm::render::RenderRequest;
-use crate::helm::rendering::{Identity, Rendered, Rendering};
+use crate::helm::rendering::{ChartFacts, Identity, Rendered, Rendering};
 use crate::helm::values::{self, ValuesError};
 use crate::kube::discovery::Discovery;
-use crate::kube::gvk::{Gvk, Resolved, address};
+use crate::kube::gvk::{Gvk, address, scope};
 use crate::kube::normalise::{normalised, owned_by_release};
 use crate::kube::read::read_ahead;
+use crate::kube::state::ask_ahead;
+use crate::last_apply::Proof;
 use crate::vault::Vault;
 use crate::world::{Access, World};
 
@@ -65,6 +67,8 @@ pub struct ChartAnswer {
     pub crds: Vec<Item>,
     /// The release's objects.
     pub objects: Vec<Item>,
+    /// For each of them those that must be settled before it.
+    pub needs: Vec<Vec<usize>>,
     /// Those of them that define kinds of others of them, which the server doesn't know yet.
     pub definitions: Vec<Address>,
     /// The hooks that run before the objects and those that run after them, each in its order.
@@ -77,6 +81,16 @@ pub struct ChartAnswer {
     pub next: Next,
     /// What the user should know besides.
     pub remarks: Vec<String>,
+    /// That the release's records say all that is wanted, where they do.
+    pub proof: Option<Proof>,
+}
+
+impl ChartAnswer {
+    /// Whether the release needs no revision, and no earlier one has left anything behind.
+    fn says_all(&self) -> bool {
+        let Next { because, busy, .. } = &self.next;
+        because.is_none() && busy.is_none() && self.removed.is_empty() && self.dropped.is_empty()
+    }
 }
 
 /// An object and where it is.
@@ -85,7 +99,7 @@ pub struct Item {
     /// Where it is.
     pub address: Address,
     /// What it should be, without what the server never stores; the release's own objects say that they are.
-    pub document: Arc<Document>,
+    pub document: LazyDocument,
 }
 
 /// A hook and where it is.
@@ -118,14 +132,40 @@ impl HookItem {
 /// A chart, values or a rendering that can't be had; records that can't be read.
 pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnswer, DriverError> {
     let release = ReleaseName { namespace: question.namespace.clone(), name: question.release.clone() };
-    let (records, chart) = futures::try_join!(history::read(&world.kube, &release), chart(world, question))?;
+    let may_be_proved = world.proofs().is_some();
+    let records = async {
+        if may_be_proved {
+            history::read_metadata(&world.kube, &release).await
+        } else {
+            history::read(&world.kube, &release).await
+        }
+    };
+    let (records, chart) = futures::try_join!(records, chart(world, question))?;
     let values = merged(question)?;
     let request = request(world, question, chart, values.clone(), records.is_install());
-    let history = async { with_hook(world, &release, blocking(|| records.unpack()).await?).await };
+    let (marks, proved) = (records.marks(), records.proved());
+    let history = async { if may_be_proved { Ok(None) } else { unpacked(world, &release, records).await.map(Some) } };
     let (history, rendering) = futures::try_join!(history, render(world, request))?;
+    let proof = proof(&release, &rendering, &values, &marks);
+    let history = match history {
+        Some(history) => history,
+        None if world.proofs().is_some_and(|proofs| proofs.holds(&proof)) => proved,
+        None => unpacked(world, &release, history::read(&world.kube, &release).await?).await?,
+    };
     let (vault, discovery) = (Arc::clone(&world.vault), Arc::clone(&world.discovery));
     let question = question.clone();
-    blocking(move || answer(&vault, &discovery, &question, &history, &rendering, values)).await
+    let answer = blocking(move || answer(&vault, &discovery, &question, &history, &rendering, values)).await?;
+    Ok(ChartAnswer { proof: answer.says_all().then_some(proof), ..answer })
+}
+
+/// That the records hold all that is wanted, should it be so.
+fn proof(release: &ReleaseName, rendering: &Rendering, values: &Value, marks: &[String]) -> Proof {
+    let ChartFacts { name, version, .. } = &rendering.chart;
+    Proof::of_release(release, &[name, version, &rendering.digest, &values.to_string()], marks)
+}
+
+async fn unpacked(world: &World, release: &ReleaseName, records: Records) -> Result<History, DriverError> {
+    with_hook(world, release, blocking(|| records.unpack()).await?).await
 }
 
 /// The same with the hook for which someone may wait; nothing is asked for where no one can.
@@ -145,7 +185,11 @@ async fn render(world: &World, request: RenderRequest) -> Result<Arc<Rendering>,
         let namespace = namespace.clone().filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| own.clone());
         Some(if kind.namespaced { (kind, namespace) } else { (kind, String::new()) })
     };
-    read_ahead(&world.kube, &world.ahead, rendering.objects.iter().filter_map(place));
+    let (kube, lists, places) = (&world.kube, &world.lists, rendering.objects.iter().filter_map(place));
+    match world.proofs() {
+        Some(proofs) => ask_ahead(kube, lists, &proofs.revisions, places),
+        None => read_ahead(kube, lists, places),
+    }
     Ok(rendering)
 }
 
@@ -159,18 +203,19 @@ pub fn answer(
     discovery: &Discovery,
     question: &ChartQuestion,
     history: &History,
-    rendering: &Rendering,
+    rendering: &Arc<Rendering>,
     values: Value,
 ) -> Result<ChartAnswer, DriverError> {
     // What holds the same texts holds nothing that this rendering doesn't.
     let others = |revision: &&Revision| !same_texts(vault, revision, rendering);
     let other = history.newest.as_ref().filter(others);
     let next = next(vault, history, other, rendering, &values);
-    let crds: Vec<Document> = rendering.crds.iter().map(|crd| stored(crd.to_document())).collect();
-    let objects = rendering.objects.iter().map(|object| owned(object.to_document(), question));
-    let objects: Vec<Document> = objects.collect();
-    let places = Places::of(discovery, question, crds.iter().chain(&objects));
-    let (crds, objects) = (places.items(&rendering.crds, crds)?, places.items(&rendering.objects, objects)?);
+    let places = Places::of(discovery, question, rendering);
+    let crds = places.items(&rendering.crds, |place| {
+        let rendering = Arc::clone(rendering);
+        LazyDocument::new(rendering.crds[place].digest.clone(), move || stored(rendering.crds[place].to_document()))
+    })?;
+    let objects = places.items(&rendering.objects, |place| owned(rendering, place, question))?;
     let earlier = other.into_iter().chain(history.earlier.iter().filter(others));
     let dropped = Dropped::of(earlier, |document| places.address(document), question, &objects, &crds)?;
     Ok(ChartAnswer {
@@ -180,13 +225,15 @@ pub fn answer(
         rendering: rendering.digest.clone(),
         crds,
         hooks: places.hooks(rendering, next.install)?,
-        definitions: places.definitions(&objects),
+        definitions: places.definitions(&rendering.objects, &objects),
         objects,
+        needs: rendering.needs.clone(),
         removed: dropped.objects,
         dropped: dropped.fields,
         remarks: next.remark(history).into_iter().chain(remarks(rendering, &next)).collect(),
         values,
         next,
+        proof: None,
     })
 }
 
@@ -238,10 +285,14 @@ fn stored(document: Document) -> Document {
     Document { body: normalised(document.body), ..document }
 }
 
-/// The same, with the metadata by which helm knows whose it is.
-fn owned(document: Document, question: &ChartQuestion) -> Document {
-    let document = stored(document);
-    Document { body: owned_by_release(document.body, &question.release, &question.namespace), ..document }
+/// An object of a rendering, with the metadata by which helm knows whose it is.
+fn owned(rendering: &Arc<Rendering>, place: usize, question: &ChartQuestion) -> LazyDocument {
+    let (rendering, release, namespace) = (Arc::clone(rendering), question.release.clone(), question.namespace.clone());
+    let digest = format!("{} of {namespace}/{release}", rendering.objects[place].digest);
+    LazyDocument::new(digest, move || {
+        let document = stored(rendering.objects[place].to_document());
+        Document { body: owned_by_release(document.body, &release, &namespace), ..document }
+    })
 }
 
 /// Where objects of a chart are: in their own namespace, in the release's, or in none.
@@ -252,43 +303,38 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn of<'d>(
-        discovery: &'a Discovery,
-        question: &'a ChartQuestion,
-        documents: impl Iterator<Item = &'d Document>,
-    ) -> Self {
-        let bodies = documents.map(|document| &document.body);
-        let definitions = bodies.filter(|body| Gvk::of(body).is_some_and(|gvk| gvk.is_crd()));
-        let brought = definitions.flat_map(Resolved::of_crd).map(|kind| (kind.gvk, kind.namespaced)).collect();
+    fn of(discovery: &'a Discovery, question: &'a ChartQuestion, rendering: &Rendering) -> Self {
+        let brought = rendering.crds.iter().chain(&rendering.objects).flat_map(|definition| &definition.brings);
+        let brought = brought.map(|kind| (kind.gvk.clone(), kind.namespaced)).collect();
         Self { discovery, namespace: &question.namespace, brought }
     }
 
     fn address(&self, document: &Value) -> Option<Address> {
-        let gvk = Gvk::of(document)?;
-        let known = self.discovery.find(&gvk).map(|kind| kind.namespaced);
-        let namespaced = known.or_else(|| self.brought.get(&gvk).copied());
-        let says = document["metadata"]["namespace"].is_string();
-        address(document, namespaced.unwrap_or(says), self.namespace)
+        let namespaced = self.is_namespaced(&Gvk::of(document)?, document["metadata"]["namespace"].is_string());
+        address(document, namespaced, self.namespace)
+    }
+
+    /// Whether objects of a kind live in namespaces; of an unknown kind, whether one `says` that it does.
+    fn is_namespaced(&self, gvk: &Gvk, says: bool) -> bool {
+        let known = self.discovery.find(gvk).map(|kind| kind.namespaced);
+        known.or_else(|| self.brought.get(gvk).copied()).unwrap_or(says)
     }
 
     /// The definitions among objects that others of these objects can't do without.
-    fn definitions(&self, objects: &[Item]) -> Vec<Address> {
-        let kind = |object: &Item| Gvk::of_address(&object.address);
-        let unknown = |gvk: &Gvk| self.discovery.resolve(gvk).is_none();
-        let used: HashSet<Gvk> = objects.iter().map(kind).filter(unknown).collect();
-        let definitions = objects.iter().filter(|object| kind(object).is_crd());
-        let brings =
-            |object: &&Item| Resolved::of_crd(&object.document.body).iter().any(|kind| used.contains(&kind.gvk));
-        let needed = if used.is_empty() { Vec::new() } else { definitions.filter(brings).collect() };
-        needed.into_iter().map(|object| object.address.clone()).collect()
+    fn definitions(&self, rendered: &[Rendered], objects: &[Item]) -> Vec<Address> {
+        let kinds = objects.iter().map(|object| Gvk::of_address(&object.address));
+        let used: HashSet<Gvk> = kinds.filter(|gvk| self.discovery.resolve(gvk).is_none()).collect();
+        let brings = |rendered: &Rendered| rendered.brings.iter().any(|kind| used.contains(&kind.gvk));
+        let needed = rendered.iter().zip(objects).filter(|(rendered, _)| brings(rendered));
+        needed.map(|(_, object)| object.address.clone()).collect()
     }
 
     /// The objects, each of which comes once.
-    fn items(&self, rendered: &[Rendered], documents: Vec<Document>) -> Result<Vec<Item>, DriverError> {
+    fn items(&self, rendered: &[Rendered], document: impl Fn(usize) -> LazyDocument) -> Result<Vec<Item>, DriverError> {
         let mut templates: HashMap<Address, &str> = HashMap::new();
-        let mut items = Vec::with_capacity(documents.len());
-        for (rendered, document) in rendered.iter().zip(documents) {
-            let item = self.item(&rendered.source, document)?;
+        let mut items = Vec::with_capacity(rendered.len());
+        for (place, rendered) in rendered.iter().enumerate() {
+            let item = self.item(rendered, document(place))?;
             if let Some(other) = templates.insert(item.address.clone(), &rendered.source) {
                 return Err(twice(&item.address, other, &rendered.source));
             }
@@ -297,17 +343,21 @@ impl<'a> Places<'a> {
         Ok(items)
     }
 
-    fn item(&self, template: &str, document: Document) -> Result<Item, DriverError> {
-        let address = self.address(&document.body).ok_or_else(|| {
-            let cause = format!("what {template} renders to has no name by which it could be found again");
-            DriverError::new("finding out where the chart's objects are", cause)
-                .hint("give it a `metadata.name`; a name that the server makes is another one each time")
-        })?;
-        Ok(Item { address, document: document.into() })
+    fn item(&self, rendered: &Rendered, document: LazyDocument) -> Result<Item, DriverError> {
+        let Identity { api_version, kind, namespace, name } = &rendered.identity;
+        if [api_version, kind, name].into_iter().any(String::is_empty) {
+            let cause = format!("what {} renders to has no name by which it could be found again", rendered.source);
+            return Err(DriverError::new("finding out where the chart's objects are", cause)
+                .hint("give it a `metadata.name`; a name that the server makes is another one each time"));
+        }
+        let gvk = rendered.identity.gvk();
+        let namespaced = self.is_namespaced(&gvk, namespace.is_some());
+        let scope = scope(namespace.as_deref(), namespaced, self.namespace);
+        Ok(Item { address: Address::new(gvk.title(), scope, name), document })
     }
 
     /// The hooks before and after the objects, by weight, then name; hooks of one name stay as the chart has them.
-    fn hooks(&self, rendering: &Rendering, install: bool) -> Result<[Vec<HookItem>; 2], DriverError> {
+    fn hooks(&self, rendering: &Arc<Rendering>, install: bool) -> Result<[Vec<HookItem>; 2], DriverError> {
         let [before, after] = if install {
             [(HookEvent::PreInstall, "pre-install"), (HookEvent::PostInstall, "post-install")]
         } else {
@@ -318,12 +368,14 @@ impl<'a> Places<'a> {
 
     fn hooks_at(
         &self,
-        rendering: &Rendering,
+        rendering: &Arc<Rendering>,
         (at, event): (HookEvent, &'static str),
     ) -> Result<Vec<HookItem>, DriverError> {
-        let hooks = rendering.hooks.iter().filter(|hook| hook.facts.events.contains(&at));
-        let hooks = hooks.map(|hook| {
-            let item = self.item(&hook.facts.path, stored(hook.rendered.to_document()))?;
+        let hooks = rendering.hooks.iter().enumerate().filter(|(_, hook)| hook.facts.events.contains(&at));
+        let hooks = hooks.map(|(place, hook)| {
+            let (rendering, digest) = (Arc::clone(rendering), hook.rendered.digest.clone());
+            let make = move || stored(rendering.hooks[place].rendered.to_document());
+            let item = self.item(&hook.rendered, LazyDocument::new(digest, make))?;
             Ok(HookItem { item, facts: hook.facts.clone(), event })
         });
         let mut hooks: Vec<HookItem> = hooks.collect::<Result<_, DriverError>>()?;

@@ -1,7 +1,7 @@
 //! Whose an object is, and what is written to take it or give it back.
 
 use super::*;
-use cfrt_engine::resource::{Address, Document, Part, ResourceId, Trigger, Want};
+use cfrt_engine::resource::{Document, Part, ResourceId, Trigger, Want};
 use cfrt_engine::task::TaskId;
 
 fn settings(take_from: &[&str]) -> Settings {
@@ -14,13 +14,13 @@ fn settings(take_from: &[&str]) -> Settings {
 }
 
 fn resource(settings: &Settings) -> Resource {
-    let object = json!({"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "a"}});
+    let address = Address::new("v1/Thing", "", "a");
     let body = match &settings.restores {
         Some(former) => former.document(),
-        None => ownership(&object, settings),
+        None => ownership(&address, settings),
     };
     Resource {
-        id: ResourceId { address: Address::new("v1/Thing", "", "a"), part: Part::Adoption },
+        id: ResourceId { address, part: Part::Adoption },
         task: TaskId { kind: "crd-adoption", name: String::new() },
         driver: "object",
         want: Want::Present(Document { body, ..Document::default() }.into()),
@@ -115,7 +115,7 @@ fn what_was_made_anew_or_went_to_another_is_not_given_back() {
 
 #[test]
 fn maps_that_are_not_there_are_made_first() {
-    let document = ownership(&json!({"kind": "Thing", "metadata": {"name": "a"}}), &settings(&[]));
+    let document = ownership(&Address::new("v1/Thing", "", "a"), &settings(&[]));
     let operations = operations(&json!({"metadata": {}}), &document, &Stamp::default());
     let paths: Vec<&str> = operations.as_array().into_iter().flatten().filter_map(|one| one["path"].as_str()).collect();
     assert_eq!(paths[2..4], ["/metadata/labels", "/metadata/labels/app.kubernetes.io~1managed-by"]);
