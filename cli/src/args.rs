@@ -42,6 +42,10 @@ pub(crate) enum Command {
     /// Show what would change; reads only
     #[command(after_help = format!("{SIGNS}\nExample:\n  cfrt plan plans/prod.toml --detailed-exitcode"))]
     Plan(PlanArguments),
+    /// Tell what has moved in the cluster since it was last applied, and who
+    /// moved it; reads only
+    #[command(after_help = "Example:\n  cfrt drift plans/prod.toml --output markdown")]
+    Drift(DriftArguments),
     /// Show what would change, ask, and make it so
     #[command(after_help = "Example:\n  cfrt apply plans/prod.toml --yes")]
     Apply(ApplyArguments),
@@ -49,6 +53,13 @@ pub(crate) enum Command {
     /// what they said of their owner
     #[command(after_help = "Example:\n  cfrt unadopt plans/prod.toml")]
     Unadopt(ApplyArguments),
+    /// Print the objects with which the cluster looks for drift by itself:
+    /// an account that may read what it must, the files, and a CronJob; the
+    /// values files stand in a ConfigMap as they are
+    #[command(
+        after_help = "Example:\n  cfrt schedule plans/prod.toml --image registry.example.com/cfrt:1.0.0 | kubectl apply --filename -"
+    )]
+    Schedule(ScheduleArguments),
     /// Show which tasks there are and what comes after what; reads only
     #[command(after_help = "Example:\n  cfrt graph plans/prod.toml --output mermaid")]
     Graph(GraphArguments),
@@ -92,6 +103,40 @@ pub(crate) struct PlanArguments {
     pub(crate) detailed_exit_code: bool,
 }
 
+/// The arguments of `cfrt drift`.
+#[derive(Debug, Args)]
+pub(crate) struct DriftArguments {
+    /// The desired state, a TOML file
+    pub(crate) file: PathBuf,
+    /// How to print the result
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Report::Text)]
+    pub(crate) output: Report,
+    /// The helm binary to render charts with; where nothing is said, the one
+    /// that CFRT_HELM names, or else the first in PATH
+    #[arg(long, value_name = "PATH")]
+    pub(crate) helm: Option<PathBuf>,
+    /// Exit with 2 instead of 0 when nothing has moved, but the file has changed
+    #[arg(long = "detailed-exitcode")]
+    pub(crate) detailed_exit_code: bool,
+    /// Write what was found as metrics, too: a text file of OpenMetrics
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics: Option<PathBuf>,
+    /// Write what was found as test results, too: a JUnit file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Report {
+    /// For people
+    Text,
+    /// For programs; `cfrt schema drift` prints the schema
+    Json,
+    /// For a comment or a ticket
+    Markdown,
+}
+
 /// The arguments of `cfrt apply`.
 #[derive(Debug, Args)]
 pub(crate) struct ApplyArguments {
@@ -101,6 +146,26 @@ pub(crate) struct ApplyArguments {
     /// Apply without asking
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+/// The arguments of `cfrt schedule`.
+#[derive(Debug, Args)]
+pub(crate) struct ScheduleArguments {
+    /// The desired state, a TOML file
+    pub(crate) file: PathBuf,
+    /// The image that is run: its entry point is cfrt, and it has helm in its PATH
+    #[arg(long)]
+    pub(crate) image: String,
+    /// When, in the words of cron
+    #[arg(long, value_name = "CRON", default_value = "17 * * * *")]
+    pub(crate) at: String,
+    /// The namespace of the job, where it isn't the runtime's own
+    #[arg(long)]
+    pub(crate) namespace: Option<String>,
+    /// The helm binary to render charts with; where nothing is said, the one
+    /// that CFRT_HELM names, or else the first in PATH
+    #[arg(long, value_name = "PATH")]
+    pub(crate) helm: Option<PathBuf>,
 }
 
 /// The arguments of `cfrt graph`.
@@ -161,6 +226,8 @@ pub(crate) enum Format {
     Plan,
     /// What `cfrt apply --output json` prints
     Apply,
+    /// What `cfrt drift --output json` prints
+    Drift,
 }
 
 /// What `cfrt help` can explain.
@@ -168,10 +235,14 @@ pub(crate) enum Format {
 pub(crate) enum Topic {
     /// The command `plan`
     Plan,
+    /// The command `drift`
+    Drift,
     /// The command `apply`
     Apply,
     /// The command `unadopt`
     Unadopt,
+    /// The command `schedule`
+    Schedule,
     /// The command `graph`
     Graph,
     /// The command `explain`

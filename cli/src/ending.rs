@@ -1,6 +1,7 @@
 //! What went how to the exit code that scripts see.
 
 use cfrt_engine::change::Action;
+use cfrt_engine::drift::Drift;
 use cfrt_engine::driver::Fault;
 use cfrt_engine::plan::Plan;
 use cfrt_engine::report::Report;
@@ -37,6 +38,22 @@ impl Exit {
         }
     }
 
+    /// How a look for drift ends, whatever an apply would say of the rest.
+    pub(crate) fn of_drift(drift: &Drift, detailed: bool) -> Self {
+        match (drift.findings.is_empty(), drift.changes > 0) {
+            (true, false) => Self::Done,
+            (true, true) => {
+                if detailed {
+                    Self::Changes
+                } else {
+                    Self::Done
+                }
+            }
+            (false, false) => Self::Drift,
+            (false, true) => Self::DriftAndChanges,
+        }
+    }
+
     /// How an apply ends, by its report and by whether the user asked it to stop.
     pub(crate) fn of_report(report: &Report, interrupted: bool) -> Self {
         let faults = report.failed.iter().map(|(_, failure)| Self::of_fault(failure.fault));
@@ -56,7 +73,7 @@ impl Exit {
             | Trouble::Unconfirmed => Self::Usage,
             Trouble::World(error) => Self::of_fault(error.fault),
             Trouble::Interrupted => Self::Interrupted,
-            Trouble::Graph(_) | Trouble::Runtime(_) | Trouble::Screen(_) => Self::Failed,
+            Trouble::Unwritable { .. } | Trouble::Graph(_) | Trouble::Runtime(_) | Trouble::Screen(_) => Self::Failed,
         }
     }
 
@@ -78,6 +95,7 @@ mod tests {
     use std::io;
 
     use cfrt_engine::change::Change;
+    use cfrt_engine::drift::Finding;
     use cfrt_engine::driver::DriverError;
     use cfrt_engine::event::{Because, Failure};
     use cfrt_engine::graph::GraphError;
@@ -85,7 +103,7 @@ mod tests {
     use cfrt_engine::source::{Mistakes, Sources};
 
     use super::*;
-    use crate::render::samples::{core, plan, sample};
+    use crate::render::samples::{core, drifted, plan, sample};
 
     #[test]
     fn every_fault_has_its_code() {
@@ -110,8 +128,9 @@ mod tests {
         let usage = [mistaken, unreadable, Trouble::Unconfirmed].map(|trouble| Exit::of_trouble(&trouble));
         assert_eq!(usage, [Exit::Usage; 3]);
         let graph = Trouble::Graph(GraphError::Circle(Vec::new()));
-        let failed = [graph, Trouble::Runtime(io()), Trouble::Screen(io())].map(|trouble| Exit::of_trouble(&trouble));
-        assert_eq!(failed, [Exit::Failed; 3]);
+        let unwritable = Trouble::Unwritable { path: "a.prom".into(), source: io() };
+        let failed = [graph, Trouble::Runtime(io()), Trouble::Screen(io()), unwritable];
+        assert_eq!(failed.map(|trouble| Exit::of_trouble(&trouble)), [Exit::Failed; 4]);
     }
 
     #[test]
@@ -121,6 +140,17 @@ mod tests {
         };
         assert_eq!((of(Action::Update, false), of(Action::Update, true)), (Exit::Done, Exit::Changes));
         assert_eq!((of(Action::Keep, true), of(Action::Refuse, false)), (Exit::Done, Exit::Refused));
+    }
+
+    #[test]
+    fn a_look_for_drift_ends_by_what_moved_on_which_side() {
+        let drift = drifted();
+        let of = |findings: &[Finding], changes, detailed| {
+            Exit::of_drift(&Drift { findings: findings.to_vec(), changes, ..drift.clone() }, detailed).code()
+        };
+        let some = &drift.findings[..1];
+        assert_eq!([of(&[], 0, true), of(&[], 1, false), of(&[], 1, true)], [0, 0, 2]);
+        assert_eq!([of(some, 0, false), of(some, 1, false), of(some, 0, true), of(some, 1, true)], [3, 4, 3, 4]);
     }
 
     fn report(done: usize, faults: &[Fault]) -> Report {

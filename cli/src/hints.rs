@@ -16,6 +16,7 @@ pub(crate) fn of_trouble(trouble: &Trouble) -> Option<String> {
     match trouble {
         Trouble::Mistaken { .. } | Trouble::Interrupted => None,
         Trouble::Unreadable { .. } => Some("`cfrt plan FILE` takes the path of a TOML file".to_owned()),
+        Trouble::Unwritable { .. } => Some("look at whether its folder is there and may be written".to_owned()),
         Trouble::UnknownKey { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
         Trouble::UnknownKey { near: None, .. } => Some("`cfrt help file` lists all keys".to_owned()),
         Trouble::Graph(error) => Some(of_graph(error).to_owned()),

@@ -4,11 +4,13 @@ mod args;
 mod commands;
 mod ending;
 mod exit;
+mod file;
 mod hints;
 mod interrupts;
 mod load;
 mod pipeline;
 mod render;
+mod schedule;
 mod screen;
 mod trouble;
 

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use cfrt_engine::compile::{Expanded, Tasks, compile, expand, survey};
 use cfrt_engine::desired::parse;
-use cfrt_engine::driver::{DriverError, Drivers, Observation};
+use cfrt_engine::driver::{DriverError, Drivers, Observation, Predicted};
 use cfrt_engine::facts::{Facts, Runtime};
 use cfrt_engine::graph::ResourceGraph;
 use cfrt_engine::observe::{Observations, observe};
-use cfrt_engine::plan::{Plan, plan};
+use cfrt_engine::plan::{Plan, Step, plan};
 use cfrt_engine::source::Sources;
 use cfrt_engine::task::{Expansion, TaskId};
 use cfrt_providers::KINDS;
@@ -91,8 +91,17 @@ pub(crate) struct Drawn {
 ///
 /// Everything that [`Trouble`] names, from an unreadable file to an unreachable cluster.
 pub(crate) async fn prepare(common: &CommonArguments, access: Access) -> Result<Prepared, Trouble> {
+    look(&common.file, common.helm.clone(), access).await
+}
+
+/// The same of a file, wherever it was named.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub(crate) async fn look(file: &Path, helm: Option<PathBuf>, access: Access) -> Result<Prepared, Trouble> {
     let began = Instant::now();
-    let drawn = draw(&common.file, common.helm.clone(), access).await?;
+    let drawn = draw(file, helm, access).await?;
     planned(drawn, began).await
 }
 
@@ -136,13 +145,28 @@ async fn planned(drawn: Drawn, began: Instant) -> Result<Prepared, Trouble> {
     let forgotten = proved.is_some_and(|proved| world.last_apply.lacks_most_of(&proved));
     world.conceal(&mut plan);
     let (target, requests) = (world.target.clone(), world.requests());
-    let about = About { facts, target, tasks: notes, requests, took: began.elapsed() };
+    let tasks = with_doubts(notes, &plan);
+    let about = About { facts, target, tasks, requests, took: began.elapsed() };
     Ok(Prepared { world, drivers, plan, about, interrupts, forgotten })
 }
 
 /// What was seen of each resource; things are shared, so that this is no copy of them.
 fn seen(observations: &Observations) -> Vec<Observation> {
     observations.iter().map(|seen| seen.observation.clone()).collect()
+}
+
+const NOT_CONFIRMED: &str = "this login may not ask the API server for dry runs (they take the verb patch), so that nothing confirms \
+     the fields above:\nthey are what cfrt's own comparison finds, and an apply may leave some of them alone";
+
+/// Says once that the server was not there to be asked.
+fn with_doubts(mut notes: Vec<TaskNote>, plan: &Plan) -> Vec<TaskNote> {
+    let refused =
+        |step: &&Step| matches!(&step.seen, Observation::Present { predicted: Some(Predicted::NotPermitted), .. });
+    let task = plan.steps.iter().find(refused).map(|step| &step.resource.task);
+    if let Some(note) = notes.iter_mut().find(|note| Some(&note.id) == task) {
+        note.remarks.push(NOT_CONFIRMED.to_owned());
+    }
+    notes
 }
 
 /// Finds out which resources a file stands for.

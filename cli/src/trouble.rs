@@ -26,6 +26,14 @@ pub(crate) enum Trouble {
         /// Why.
         source: io::Error,
     },
+    /// A file that the user wants can't be written.
+    #[error("writing {}", path.display())]
+    Unwritable {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The user asked about a key that the file doesn't have.
     #[error("there is no key `{name}`")]
     UnknownKey {

@@ -36,7 +36,7 @@ fn without_arguments_it_says_what_there_is() {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    for command in ["plan", "apply", "unadopt", "graph", "explain", "completions", "schema"] {
+    for command in ["plan", "drift", "apply", "unadopt", "graph", "explain", "completions", "schema"] {
         let text = cfrt(Path::new("."), &["help", command]);
         assert!(text.contains(&format!("Usage: cfrt {command}")) && text.contains("Example:\n  cfrt "), "{text}");
         assert!(text.ends_with("[0]"), "{text}");
@@ -224,4 +224,33 @@ fn a_key_is_explained_with_where_its_value_came_from() {
     assert!(short.contains("did you mean `runtime.namespace`?"), "{short}");
     let none = cfrt(folder.path(), &["explain", "weather"]);
     assert!(none.ends_with("hint: `cfrt help file` lists all keys\n[64]"), "{none}");
+}
+
+#[test]
+fn whatever_keeps_drift_from_being_looked_for_is_in_its_files_and_these_are_written_whole() {
+    let folder = folder(&[("right.toml", WITH_TOKEN), ("wrong.toml", "schema = 1\n[runtimes]\n")]);
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("it was written");
+    for (file, code, why) in [("right.toml", "[1]", "kubeconfig"), ("wrong.toml", "[64]", "runtimes")] {
+        let text = cfrt(folder.path(), &["drift", file, "--metrics", "drift.prom", "--junit", "drift.xml"]);
+        assert!(text.ends_with(code), "{text}");
+        let metrics = read("drift.prom");
+        assert!(metrics.contains(&format!("\ncfrt_drift_success{{file=\"{file}\"}} 0\n")), "{metrics}");
+        assert!(metrics.ends_with("\n# EOF\n"), "{metrics}");
+        let junit = read("drift.xml");
+        assert!(junit.contains("errors=\"1\"") && junit.contains(why) && !junit.contains('\u{1b}'), "{junit}");
+    }
+    let files = fs::read_dir(folder.path()).expect("it is there");
+    let names = files.map(|file| file.expect("it can be listed").file_name().into_string().expect("it is a text"));
+    let mut names: Vec<String> = names.filter(|name| name.contains("drift")).collect();
+    names.sort();
+    assert_eq!(names, ["drift.prom", "drift.xml"]);
+}
+
+#[test]
+fn a_key_of_a_list_of_tables_is_explained_with_the_place_of_its_list() {
+    let rule = "[[drift.ignore]]\nresource = \"Pod n/a\"\nreason = \"b\"\nuntil = 2026-12-31\n";
+    let folder = folder(&[("prod.toml", &format!("schema = 1\n{rule}"))]);
+    let text = cfrt(folder.path(), &["explain", "drift.ignore", "prod.toml"]);
+    assert!(text.contains("drift.ignore.until   date, required\n"), "{text}");
+    assert_eq!(text.matches("  set in prod.toml:2\n").count(), 5, "{text}");
 }

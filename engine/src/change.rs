@@ -1,6 +1,41 @@
 //! What will happen to a resource, field by field, and why.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// Which side of a difference has moved since both were last the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// What is wanted: the file, or what it names.
+    File,
+    /// What is there.
+    World(Moved),
+    /// Both of them.
+    Both(Moved),
+}
+
+impl Origin {
+    /// What is known of the move in the world, where there was one.
+    pub fn moved(&self) -> Option<&Moved> {
+        match self {
+            Self::World(moved) | Self::Both(moved) => Some(moved),
+            Self::File => None,
+        }
+    }
+}
+
+/// What the world says of who moved something in it. What it doesn't say is left open, never guessed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Who, as they call themselves.
+    pub by: Option<String>,
+    /// By which side entrance, where it was one: `scale`.
+    pub via: Option<String>,
+    /// When, in the world's own words.
+    pub at: Option<String>,
+    /// What was there before, where that is known and isn't what is wanted now.
+    pub was: Option<Value>,
+}
 
 /// One field that will move, with what it was and what it will be.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +46,21 @@ pub struct FieldChange {
     pub before: Option<Value>,
     /// What will be there; `None` where the field goes.
     pub after: Option<Value>,
+    /// Which side has moved; `None` where nobody knows.
+    pub origin: Option<Origin>,
+}
+
+impl FieldChange {
+    /// A field that moves from one value to another, for whatever reason.
+    pub fn new(path: impl Into<String>, before: Option<Value>, after: Option<Value>) -> Self {
+        Self { path: path.into(), before, after, origin: None }
+    }
+
+    /// The same with the side that has moved.
+    #[must_use]
+    pub fn origin(self, origin: Option<Origin>) -> Self {
+        Self { origin, ..self }
+    }
 }
 
 /// What is done to a resource.
@@ -55,12 +105,14 @@ pub struct Change {
     pub fields: Vec<FieldChange>,
     /// Why, as a lower-case fragment; empty where the action says it all.
     pub reason: String,
+    /// Which side has moved, where it is the whole and not some fields; `None` where nobody knows.
+    pub origin: Option<Origin>,
 }
 
 impl Change {
     /// A change without fields or reason.
     pub fn of(action: Action) -> Self {
-        Self { action, fields: Vec::new(), reason: String::new() }
+        Self { action, fields: Vec::new(), reason: String::new(), origin: None }
     }
 
     /// The same with a reason.
@@ -72,6 +124,6 @@ impl Change {
     /// `Update` with these fields, or `Keep` where there are none.
     pub fn of_fields(fields: Vec<FieldChange>) -> Self {
         let action = if fields.is_empty() { Action::Keep } else { Action::Update };
-        Self { action, fields, reason: String::new() }
+        Self { fields, ..Self::of(action) }
     }
 }

@@ -138,6 +138,8 @@ pub enum Predicted {
     Live(Arc<Value>),
     /// It would refuse, in its own words.
     Refused(String),
+    /// It doesn't permit us to ask.
+    NotPermitted,
 }
 
 /// The identity and revision of a thing at the time that it was seen.

@@ -2,6 +2,7 @@
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
+use toml::value::Datetime;
 
 use crate::source::{Mistake, Sources, Span, nearest};
 
@@ -193,6 +194,7 @@ fn wanted(expected: &str) -> &str {
     match expected {
         "a sequence" => "an array",
         "a map" => "a table",
+        "a TOML datetime" => "a date",
         _ if expected.starts_with("struct ") => "a table",
         _ => expected,
     }
@@ -206,6 +208,7 @@ fn rewritten(sources: &Sources, at: &Span, value: &DeValue<'_>, expected: &str) 
             format!("write `\"{written}\"`")
         }
         (DeValue::String(_), "a sequence") => format!("write `[{written}]`"),
+        (DeValue::String(text), "a TOML datetime") if text.parse::<Datetime>().is_ok() => format!("write `{text}`"),
         _ => String::new(),
     }
 }

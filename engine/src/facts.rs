@@ -4,10 +4,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::desired::DesiredState;
+use crate::ignore::{Rule, rules};
 use crate::source::{Mistake, Mistakes, both, nearest};
 
 /// The tables that belong to no single kind of task.
-pub const TABLES: [&str; 4] = ["schema", "extends", "cluster", "runtime"];
+pub const TABLES: [&str; 5] = ["schema", "extends", "cluster", "runtime", "drift"];
 
 /// What the user stated once and several tasks use.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct Facts {
     pub cluster: Cluster,
     /// The runtime's names.
     pub runtime: Runtime,
+    /// What may move without counting as drift.
+    pub ignore: Vec<Rule>,
 }
 
 /// The table `[cluster]`.
@@ -108,8 +111,8 @@ pub fn facts(desired: &DesiredState<'_>) -> Result<Facts, Mistakes> {
     let cluster = desired.table::<Cluster>("cluster");
     let runtime =
         desired.table::<Runtime>("runtime").and_then(|runtime| runtime.ok_or_else(|| without_runtime(desired).into()));
-    let (cluster, runtime) = both(cluster, runtime)?;
-    Ok(Facts { cluster: cluster.unwrap_or_default(), runtime })
+    let ((cluster, runtime), ignore) = both(both(cluster, runtime), rules(desired))?;
+    Ok(Facts { cluster: cluster.unwrap_or_default(), runtime, ignore })
 }
 
 fn without_runtime(desired: &DesiredState<'_>) -> Mistake {

@@ -30,7 +30,7 @@ impl Key {
 }
 
 /// The keys that belong to no single kind of task.
-pub const SHARED: [Key; 7] = [
+pub const SHARED: [Key; 12] = [
     Key {
         table: "",
         name: "schema",
@@ -86,6 +86,47 @@ pub const SHARED: [Key; 7] = [
         default: REQUIRED,
         meaning: "its Helm release",
         example: "\"cf-gitops-runtime\"",
+    },
+    Key {
+        table: "drift",
+        name: "ignore",
+        sort: "array",
+        default: "none",
+        meaning: "what may move without counting as drift",
+        example: "[{ resource = \"Deployment codefresh/app-proxy\", field = \"spec.replicas\",\n\
+                  \u{20}            reason = \"a test under load\", until = 2026-12-31 }]",
+    },
+    Key {
+        table: "drift.ignore",
+        name: "resource",
+        sort: "string",
+        default: REQUIRED,
+        meaning: "as it is printed: KIND NAMESPACE/NAME",
+        example: "\"Deployment codefresh/app-proxy\"",
+    },
+    Key {
+        table: "drift.ignore",
+        name: "field",
+        sort: "string",
+        default: "all of it",
+        meaning: "a field, with everything below it",
+        example: "\"spec.replicas\"",
+    },
+    Key {
+        table: "drift.ignore",
+        name: "reason",
+        sort: "string",
+        default: REQUIRED,
+        meaning: "why; it is printed",
+        example: "\"a test under load\"",
+    },
+    Key {
+        table: "drift.ignore",
+        name: "until",
+        sort: "date",
+        default: REQUIRED,
+        meaning: "the last day on which it may",
+        example: "2026-12-31",
     },
 ];
 

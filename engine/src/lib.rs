@@ -3,6 +3,7 @@
 //! ```text
 //! Sources ─parse▶ DesiredState ─compile▶ Tasks ─survey▶ Answers ─expand▶ ResourceGraph ─observe▶ Observations
 //!         ─plan▶ Plan ─execute▶ Event* ─fold▶ Report
+//!                Plan ─drift▶ Drift
 //! ```
 //!
 //! Only `survey`, `observe` and `execute` touch the world, and only through a [`driver::Driver`] and the key `W` that
@@ -32,6 +33,10 @@ pub mod observe;
 pub mod change;
 
 pub mod plan;
+
+pub mod ignore;
+
+pub mod drift;
 
 pub mod execute;
 mod step;

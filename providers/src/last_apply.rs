@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::drivers::object::OWN;
+use crate::drivers::object::origin::without_last;
 use crate::drivers::release::Settings;
 use crate::drivers::release::history::ReleaseName;
 use crate::kube::autoscale::is_autoscaled;
@@ -56,7 +57,8 @@ impl Proof {
             Want::Existing(document) => ("existing", document.digest()),
             Want::Absent => ("absent", String::new()),
         };
-        Self::of(&[&resource.id.to_string(), sort, &document, &resource.settings.to_string()], state.bytes())
+        let settings = without_last(&resource.settings).to_string();
+        Self::of(&[&resource.id.to_string(), sort, &document, &settings], state.bytes())
     }
 
     /// That a release needs no revision while its records are in these states.

@@ -60,7 +60,7 @@ async fn ordinary_writes_are_migrated_and_lose_nothing() {
         assert_eq!(ours.collect::<Vec<_>>(), Vec::<&FieldChange>::new(), "{}", object.title());
         assert_eq!(
             compare(&object.document, &applied, manager),
-            Compared { fields: vec![], kept: vec![], migrate: false, foreign: false }
+            Compared { fields: vec![], kept: vec![], migrate: false, hides_removals: false, foreign: false }
         );
     }
     cluster.clean(&[]).await;

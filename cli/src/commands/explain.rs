@@ -47,7 +47,9 @@ fn about(name: &str) -> Vec<Key> {
             |key: &Key| key.sort == "table" && (full(key) == name || name.starts_with(&format!("{}.", full(key))));
         keys(&KINDS).filter(takes).collect()
     };
-    [exact, below].into_iter().find(|found| !found.is_empty()).unwrap_or_else(around)
+    // Of a list of tables, what stands in one of them belongs to it.
+    let both = if exact.is_empty() { Vec::new() } else { [exact, below.clone()].concat() };
+    [both, below].into_iter().find(|found| !found.is_empty()).unwrap_or_else(around)
 }
 
 fn unknown(name: &str) -> Trouble {
@@ -63,7 +65,10 @@ fn setting(desired: &DesiredState<'_>, file: &Path, asked: &str, key: &Key) -> S
     let full = key.full();
     let name = if asked.starts_with(&format!("{full}.")) { asked } else { &full };
     let path: Vec<&str> = name.split('.').collect();
-    let place = desired.place(&path).and_then(|span| desired.sources().locate(&span));
+    let in_a_list =
+        || path.split_last().and_then(|(_, list)| desired.value(list)).filter(|list| list.get_ref().is_array());
+    let place = desired.place(&path).or_else(|| in_a_list().map(|list| list.span()));
+    let place = place.and_then(|span| desired.sources().locate(&span));
     match place {
         Some((source, range)) => {
             let line = source.text[..range.start].matches('\n').count() + 1;

@@ -2,10 +2,12 @@
 
 mod apply;
 mod completions;
+mod drift;
 mod explain;
 mod graph;
 pub(crate) mod help;
 mod plan;
+mod schedule;
 mod schema;
 mod unadopt;
 
@@ -21,8 +23,10 @@ use crate::trouble::Trouble;
 pub(crate) async fn run(command: Command) -> Result<Exit, Trouble> {
     match command {
         Command::Plan(arguments) => plan::run(&arguments).await,
+        Command::Drift(arguments) => drift::run(&arguments).await,
         Command::Apply(arguments) => apply::run(&arguments).await,
         Command::Unadopt(arguments) => unadopt::run(&arguments).await,
+        Command::Schedule(arguments) => schedule::run(&arguments).await,
         Command::Graph(arguments) => graph::run(&arguments).await,
         Command::Explain { key, file } => explain::run(&key, file.as_deref()),
         Command::Completions { shell } => completions::run(shell),

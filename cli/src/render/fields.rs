@@ -2,37 +2,62 @@
 
 use std::time::Duration;
 
-use cfrt_engine::change::FieldChange;
+use cfrt_engine::change::{FieldChange, Origin};
 use cfrt_engine::resource::Address;
 use serde_json::Value;
 use similar::{ChangeTag, DiffOp, TextDiff};
 
 use crate::render::clean::{clean, is_hostile};
 use crate::render::secret::shown;
-use crate::render::words::{ADDED, DIM, REMOVED, paint};
+use crate::render::words::{ADDED, DIM, REMOVED, paint, who};
 
 /// The longest list or table that is shown on one line: indented, it fits into 80 columns.
 const SHORT: usize = 66;
 /// The longest text that is shown whole on one line; of a longer one, what is around the difference.
 const LONG: usize = 160;
+/// Where a line's right side begins.
+const RIGHT: usize = 44;
 /// How many lines a diff may take.
 const MOST_LINES: usize = 20;
 /// How long comparing two texts may take; after that the diff is right but no longer the shortest.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// The path of a field, and below it what was there and what will be.
+/// The path of a field, and below it what was there and what will be; who moved it in the cluster stands at its right.
 pub(crate) fn lines(address: &Address, field: &FieldChange) -> Vec<String> {
     let path = clean(&field.path);
-    let Some(shown) = shown(address, field) else {
+    let Some([before, after]) = shown(address, &field.path, [&field.before, &field.after]) else {
         let verb = match (&field.before, &field.after) {
             (None, _) => "set",
             (Some(_), None) => "removed",
             (Some(_), Some(_)) => "changed",
         };
-        return vec![format!("{path}   (secret, {verb})")];
+        let line = format!("{path}   (secret, {verb})");
+        return vec![with_origin(line, field.origin.as_ref())];
     };
-    let values = values([shown.before.as_ref(), shown.after.as_ref()]);
-    std::iter::once(path.into_owned()).chain(values.into_iter().map(|line| format!("  {line}"))).collect()
+    let values = values([before.as_ref(), after.as_ref()]);
+    let mut lines: Vec<String> = values.into_iter().map(|line| format!("  {line}")).collect();
+    let mut first = path.into_owned();
+    // Beside two short values there is room; a longer difference has its own last line.
+    match lines.last_mut().filter(|last| colourless_width(last) < RIGHT) {
+        Some(last) if field.before.as_ref().is_none_or(fits) && field.after.as_ref().is_none_or(fits) => {
+            *last = with_origin(std::mem::take(last), field.origin.as_ref());
+        }
+        Some(_) | None => first = with_origin(first, field.origin.as_ref()),
+    }
+    std::iter::once(first).chain(lines).collect()
+}
+
+/// A line with what is known of who moved it in the cluster, at its right where there is room.
+fn with_origin(line: String, origin: Option<&Origin>) -> String {
+    let Some((origin, moved)) = origin.and_then(|origin| Some((origin, origin.moved()?))) else { return line };
+    let and_file = if matches!(origin, Origin::Both(_)) { "changed in the file, too; " } else { "" };
+    let gap = " ".repeat(RIGHT.saturating_sub(colourless_width(&line)).max(3));
+    let words = clean(&format!("{and_file}drift: {}", who(moved))).into_owned();
+    format!("{line}{gap}{}", paint(DIM, words))
+}
+
+fn colourless_width(line: &str) -> usize {
+    anstream::adapter::strip_str(line).to_string().chars().count()
 }
 
 fn values(values: [Option<&Value>; 2]) -> Vec<String> {
@@ -137,7 +162,7 @@ fn diff_line(tag: ChangeTag, line: &str) -> String {
 }
 
 /// A value as YAML would have it on one line.
-fn on_one_line(value: &Value) -> String {
+pub(crate) fn on_one_line(value: &Value) -> String {
     match value {
         Value::String(text) if reads_as_itself(text) => text.clone(),
         Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
@@ -207,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_field_that_comes_or_goes_has_one_line() {
-        let field = FieldChange { path: "spec.paused".to_owned(), before: None, after: Some(json!(true)) };
+        let field = FieldChange::new("spec.paused", None, Some(json!(true)));
         assert_eq!(lines(&core("Pod", "app"), &field).map_colourless(), ["spec.paused", "  + true"]);
         let field = FieldChange { before: field.after, after: None, ..field };
         assert_eq!(lines(&core("Pod", "app"), &field).map_colourless(), ["spec.paused", "  - true"]);

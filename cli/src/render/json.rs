@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use cfrt_engine::change::{Action, FieldChange};
+use cfrt_engine::change::{Action, FieldChange, Moved, Origin};
+use cfrt_engine::drift::{Drift, Finding, Ignored, Sort};
 use cfrt_engine::driver::Fault;
 use cfrt_engine::event::{Because, Outcome};
 use cfrt_engine::plan::{Plan, Step};
@@ -15,10 +16,12 @@ use crate::args::Format;
 use crate::exit::Exit;
 use crate::pipeline::About;
 use crate::render::clean::is_hostile;
+use crate::render::drift::told;
 use crate::render::secret::shown;
 use crate::render::wire::{
-    ActionWord, AppliedOutput, ApplyFormat, ApplyOutput, ApplySummary, FaultWord, FieldOutput, OutcomeWord, PlanFormat,
-    PlanOutput, PlanSummary, StepOutput, TargetOutput, TaskOutput,
+    ActionWord, AppliedOutput, ApplyFormat, ApplyOutput, ApplySummary, DriftFormat, DriftOutput, DriftSummary,
+    FaultWord, FieldOutput, FindingOutput, IgnoredOutput, OriginOutput, OriginWord, OutcomeWord, PlanFormat,
+    PlanOutput, PlanSummary, SortWord, StepOutput, TargetOutput, TaskOutput,
 };
 use crate::render::words::{Mark, hidden_behind};
 
@@ -65,6 +68,74 @@ pub(crate) fn apply(
     })
 }
 
+/// What has moved, as JSON.
+pub(crate) fn drift(about: &About, drift: &Drift, exit: Exit) -> String {
+    print(&DriftOutput {
+        format: DriftFormat::V1,
+        target: target(about),
+        findings: drift.findings.iter().map(finding).collect(),
+        ignored: drift.ignored.iter().map(ignored).collect(),
+        notes: drift.notes.iter().map(told).chain(about.tasks.iter().flat_map(|task| task.remarks.clone())).collect(),
+        summary: DriftSummary {
+            moved: drift.moved(),
+            findings: drift.findings.len(),
+            ignored: drift.ignored.len(),
+            changes: drift.changes,
+            refused: drift.refused,
+            keep: drift.kept,
+            exit: exit.code(),
+        },
+    })
+}
+
+fn finding(finding: &Finding) -> FindingOutput {
+    let shown = shown(&finding.resource.address, &finding.path, [&finding.was, &finding.is]);
+    let secret = shown.is_none();
+    let [was, is] = shown.unwrap_or_default();
+    let Moved { by, via, at, was: _ } = finding.moved.clone();
+    FindingOutput {
+        id: finding.fingerprint.clone(),
+        address: finding.resource.address.to_string(),
+        part: part(&finding.resource.part),
+        task: finding.task.to_string(),
+        sort: sort(finding.sort),
+        path: Some(finding.path.clone()).filter(|path| !path.is_empty()),
+        was,
+        is,
+        secret,
+        manager: by,
+        subresource: via,
+        time: at,
+        also_changed: finding.also_changed,
+        refused: Some(finding.refused.clone()).filter(|refused| !refused.is_empty()),
+    }
+}
+
+fn ignored(ignored: &Ignored) -> IgnoredOutput {
+    let Ignored { finding, reason, until } = ignored;
+    IgnoredOutput { finding: self::finding(finding), reason: reason.clone(), until: until.to_string() }
+}
+
+fn sort(sort: Sort) -> SortWord {
+    match sort {
+        Sort::Changed => SortWord::Changed,
+        Sort::Missing => SortWord::Missing,
+        Sort::Extra => SortWord::Extra,
+        Sort::Deleted => SortWord::Deleted,
+        Sort::Moved => SortWord::Moved,
+    }
+}
+
+fn origin(origin: &Origin) -> OriginOutput {
+    let from = match origin {
+        Origin::File => OriginWord::File,
+        Origin::World(_) => OriginWord::World,
+        Origin::Both(_) => OriginWord::Both,
+    };
+    let Moved { by, via, at, was } = origin.moved().cloned().unwrap_or_default();
+    OriginOutput { from, manager: by, subresource: via, time: at, was }
+}
+
 /// The schema of a format.
 pub(crate) fn schema(format: Format) -> String {
     // What is printed is described, not what would be read: only there can a key be missing.
@@ -72,6 +143,7 @@ pub(crate) fn schema(format: Format) -> String {
     print(&match format {
         Format::Plan => generator.into_root_schema_for::<PlanOutput>(),
         Format::Apply => generator.into_root_schema_for::<ApplyOutput>(),
+        Format::Drift => generator.into_root_schema_for::<DriftOutput>(),
     })
 }
 
@@ -122,6 +194,7 @@ fn step(step: &Step) -> StepOutput {
         action: action(step),
         hidden_behind: hidden_behind(step).map(ToString::to_string),
         reason: step.change.reason.clone(),
+        origin: step.change.origin.as_ref().map(origin),
         fields: step.change.fields.iter().map(|field| self::field(address, field)).collect(),
     }
 }
@@ -135,10 +208,10 @@ fn part(part: &Part) -> Option<String> {
 }
 
 fn field(address: &Address, field: &FieldChange) -> FieldOutput {
-    let (path, shown) = (field.path.clone(), shown(address, field));
+    let shown = shown(address, &field.path, [&field.before, &field.after]);
     let secret = shown.is_none();
-    let (before, after) = shown.map_or((None, None), |field| (field.before, field.after));
-    FieldOutput { path, before, after, secret }
+    let [before, after] = shown.unwrap_or_default();
+    FieldOutput { path: field.path.clone(), before, after, secret, origin: field.origin.as_ref().map(origin) }
 }
 
 fn applied(step: &Step, outcome: Option<&Outcome>) -> AppliedOutput {
@@ -220,7 +293,7 @@ mod tests {
 
     use super::*;
     use crate::render::samples::{
-        Sample, about, because, core, deployment, moved, plan as planned, same_as_file, sample,
+        Sample, about, because, core, deployment, drifted, moved, plan as planned, same_as_file, sample,
     };
 
     fn samples() -> Vec<Sample> {
@@ -244,6 +317,18 @@ mod tests {
         let text = plan(&sample_about(), &planned(samples()));
         same_as_file("testdata/plan.json", &text);
         assert!(!text.contains("sealed:") && !text.contains("in clear"), "{text}");
+    }
+
+    #[test]
+    fn what_has_moved_is_printed_whole_and_without_secrets() {
+        let text = drift(&about(&[("chart", &["a remark"])]), &drifted(), Exit::DriftAndChanges);
+        same_as_file("testdata/drift.json", &text);
+        assert!(!text.contains("sealed:") && !text.contains("b2xk"), "{text}");
+        let schema: Value = serde_json::from_str(&schema(Format::Drift)).expect("a schema is JSON");
+        let mut printed: Value = serde_json::from_str(&text).expect("it is JSON");
+        assert!(conforms(&schema, &schema, &printed));
+        printed["findings"][0]["sort"] = Value::from("shaken");
+        assert!(!conforms(&schema, &schema, &printed));
     }
 
     #[test]
@@ -314,5 +399,6 @@ mod tests {
     fn the_published_schemas_are_in_step() {
         same_as_file("../docs/schema/plan.json", &schema(Format::Plan));
         same_as_file("../docs/schema/apply.json", &schema(Format::Apply));
+        same_as_file("../docs/schema/drift.json", &schema(Format::Drift));
     }
 }

@@ -16,12 +16,20 @@ pub(crate) fn page() -> String {
     let mut table = None;
     for key in keys(&KINDS) {
         if table.replace(key.table) != Some(key.table) {
-            let heading = if key.table.is_empty() { String::new() } else { format!("[{}]\n", key.table) };
-            write!(text, "\n{heading}").unwrap_or_default();
+            write!(text, "\n{}", heading(key.table)).unwrap_or_default();
         }
         writeln!(text, "  {:<10} {:<8} {:<11} {}", key.name, key.sort, key.default, key.meaning).unwrap_or_default();
     }
     text + "\nPaths are seen from the file that names them. Files to start from: `plans`.\n"
+}
+
+/// A table's heading; one of a list of tables has two pairs of brackets.
+fn heading(table: &str) -> String {
+    match keys(&KINDS).find(|key| key.full() == table) {
+        _ if table.is_empty() => String::new(),
+        Some(Key { sort: "array", .. }) => format!("[[{table}]]\n"),
+        Some(_) | None => format!("[{table}]\n"),
+    }
 }
 
 /// Where a key is set.
@@ -84,8 +92,7 @@ mod tests {
 
     fn text(lines: &Lines) -> String {
         let table = |(table, lines): (&&str, &BTreeMap<&str, &str>)| {
-            let heading = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
-            lines.iter().fold(heading, |text, (key, value)| text + &format!("{key} = {value}\n"))
+            lines.iter().fold(heading(table), |text, (key, value)| text + &format!("{key} = {value}\n"))
         };
         lines.iter().map(table).collect()
     }
@@ -99,6 +106,8 @@ mod tests {
         assert_eq!(wrong(&least()), Vec::<String>::new());
         for key in keys(&KINDS) {
             let mut lines = with(least(), key);
+            // A list of tables is written in one way or in the other.
+            lines.remove(&*key.full());
             if (key.table, key.name) == ("platform.token", "key") {
                 lines.entry("platform.token").or_default().insert("secret", "\"token\"");
             }
@@ -136,7 +145,8 @@ mod tests {
     fn a_table_in_a_table_is_listed_by_its_key_too() {
         for key in keys(&KINDS) {
             let Some((table, name)) = key.table.rsplit_once('.') else { continue };
-            assert!(keys(&KINDS).any(|key| (key.table, key.name, key.sort) == (table, name, "table")), "{key:?}");
+            let is_it = |key: Key| (key.table, key.name) == (table, name) && ["table", "array"].contains(&key.sort);
+            assert!(keys(&KINDS).any(is_it), "{key:?}");
         }
     }
 

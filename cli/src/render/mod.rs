@@ -2,10 +2,14 @@
 
 pub(crate) mod clean;
 pub(crate) mod drawing;
+pub(crate) mod drift;
 pub(crate) mod failure;
 mod fields;
 pub(crate) mod json;
+pub(crate) mod junit;
 pub(crate) mod keys;
+pub(crate) mod markdown;
+pub(crate) mod metrics;
 mod mistakes;
 mod plain;
 pub(crate) mod progress;

@@ -5,12 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cfrt_engine::change::{Action, Change, FieldChange};
+use cfrt_engine::change::{Action, Change, FieldChange, Moved, Origin};
 use cfrt_engine::compile::Expanded;
 use cfrt_engine::desired::parse;
+use cfrt_engine::drift::{Drift, drift};
 use cfrt_engine::driver::Observation;
 use cfrt_engine::facts::{Facts, facts};
 use cfrt_engine::graph::ResourceGraph;
+use cfrt_engine::ignore::{Day, Rule};
 use cfrt_engine::plan::{Plan, Step};
 use cfrt_engine::resource::{Address, Document, Resource, ResourceId, Trigger, Want};
 use cfrt_engine::source::Sources;
@@ -46,7 +48,7 @@ pub(crate) fn core(kind: &str, name: &str) -> Address {
 
 /// A field that moves from one value to another.
 pub(crate) fn moved(path: &str, before: Value, after: Value) -> FieldChange {
-    FieldChange { path: path.to_owned(), before: Some(before), after: Some(after) }
+    FieldChange::new(path, Some(before), Some(after))
 }
 
 /// A change for a reason.
@@ -92,6 +94,51 @@ fn resource(sample: &Sample) -> Resource {
         trigger: Trigger::Differs,
         settings: sample.settings.clone(),
     }
+}
+
+/// Findings of every sort, one of them ignored, and a rule that has expired.
+pub(crate) fn drifted() -> Drift {
+    let by = |by: &str, via: Option<&str>, at: Option<&str>| {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        Moved { by: text(Some(by)), via: text(via), at: text(at), was: None }
+    };
+    let at = Some("2026-11-22T14:02:11Z");
+    let world = |moved: Moved| Some(Origin::World(moved));
+    let whole = |action, origin| Change { origin, ..Change::of(action) };
+    let field = |path: &str, before: Option<Value>, after: Option<Value>, origin| {
+        FieldChange::new(path, before, after).origin(origin)
+    };
+    let env = "spec.template.spec.containers[app].env[MODE].value";
+    let both = Some(Origin::Both(by("kubectl-set", None, at)));
+    let fields = vec![
+        field("spec.replicas", Some(json!(3)), Some(json!(1)), world(by("kubectl", Some("scale"), None))),
+        field(env, Some(json!("wild|*x*")), Some(json!("calm")), both),
+        field("spec.paused", None, Some(json!(true)), world(Moved::default())),
+    ];
+    let note = vec![field("metadata.annotations.note", Some(json!("<b>")), None, world(by("edit\u{1b}[2J", None, at)))];
+    let token =
+        vec![field("data.token", Some(json!("b2xk")), Some(json!("sealed:9")), world(by("kubectl-patch", None, at)))];
+    let long = Some(json!("x\n".repeat(90)));
+    let text = vec![field("data.config", Some(json!("y")), long, world(by("kubectl-edit", None, at)))];
+    let refused = Change { fields: note, ..because(Action::Refuse, "it belongs to release a/b") };
+    let plan = plan(vec![
+        sample("namespace", Address::new("v1/Namespace", "", "codefresh"), Change::of(Action::Keep)),
+        sample("chart", deployment("app"), Change::of_fields(fields)),
+        sample("chart", core("ConfigMap", "router"), Change::of_fields(text)),
+        sample("chart", core("Secret", "token"), Change::of_fields(token)),
+        sample("chart", core("Service", "app"), refused),
+        sample("chart", core("ConfigMap", "gone"), whole(Action::Create, world(Moved::default()))),
+        sample("chart", core("ConfigMap", "more"), whole(Action::Delete, world(by("helm", None, at)))),
+        sample("chart", core("ConfigMap", "new"), whole(Action::Create, Some(Origin::File))),
+    ]);
+    let rule = |resource: &str, year| Rule {
+        resource: resource.to_owned(),
+        field: None,
+        reason: "someone else's | business".to_owned(),
+        until: Day { year, month: 12, day: 31 },
+    };
+    let rules = [rule("ConfigMap codefresh/more", 2026), rule("ConfigMap codefresh/gone", 2025)];
+    drift(&plan, &rules, Day { year: 2026, month: 11, day: 23 })
 }
 
 /// What a plan of these tasks is about.

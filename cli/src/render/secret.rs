@@ -1,6 +1,5 @@
 //! Which values are never shown: what drivers have sealed, and behind that wall what sounds like a secret.
 
-use cfrt_engine::change::FieldChange;
 use cfrt_engine::resource::Address;
 use serde_json::Value;
 
@@ -20,17 +19,16 @@ pub(crate) fn sounds_secret(key: &str) -> bool {
     TELLING.iter().any(|word| key.contains(word))
 }
 
-/// A field as it may be shown; `None` where only that it moves may be told.
-pub(crate) fn shown(address: &Address, field: &FieldChange) -> Option<FieldChange> {
-    let sounding = in_a_config_map(address, &field.path).is_some_and(|key| holds_a_value(&key))
-        || in_a_variable(&field.path).is_some_and(|name| holds_a_value(&name));
-    if sounding || is_secret(address, field) {
+/// What a field was and what it is, or will be, as that may be shown; `None` where only that it moves may be told.
+pub(crate) fn shown(address: &Address, path: &str, values: [&Option<Value>; 2]) -> Option<[Option<Value>; 2]> {
+    let sounding = in_a_config_map(address, path).is_some_and(|key| holds_a_value(&key))
+        || in_a_variable(path).is_some_and(|name| holds_a_value(&name));
+    if sounding || is_secret(address, path, values) {
         return None;
     }
-    let masked = |value: &Option<Value>| value.as_ref().map(|value| masked(address, &field.path, value));
-    let (before, after) = (masked(&field.before), masked(&field.after));
+    let [was, is] = values.map(|value| value.as_ref().map(|value| masked(address, path, value)));
     // Where the secret is all that moves, what is left would look as if nothing did.
-    (before != after).then(|| FieldChange { path: field.path.clone(), before, after })
+    (was != is || values[0] == values[1]).then_some([was, is])
 }
 
 /// The same for a key that isn't a place where a secret lies, as one of the desired state may be.
@@ -39,9 +37,8 @@ fn holds_a_value(key: &str) -> bool {
 }
 
 /// Whether neither value of a field may be shown.
-fn is_secret(address: &Address, field: &FieldChange) -> bool {
-    let values = [&field.before, &field.after];
-    in_a_secret(address, &field.path) || values.into_iter().flatten().any(holds_a_seal)
+fn is_secret(address: &Address, path: &str, values: [&Option<Value>; 2]) -> bool {
+    in_a_secret(address, path) || values.into_iter().flatten().any(holds_a_seal)
 }
 
 /// The key of a ConfigMap that a path names.
@@ -98,8 +95,7 @@ mod tests {
     use super::*;
 
     fn hides(kind: &str, path: &str, before: Value, after: Value) -> bool {
-        let field = FieldChange { path: path.to_owned(), before: Some(before), after: Some(after) };
-        shown(&Address::new(kind, "codefresh", "token"), &field).is_none()
+        shown(&Address::new(kind, "codefresh", "token"), path, [&Some(before), &Some(after)]).is_none()
     }
 
     #[test]
@@ -117,18 +113,17 @@ mod tests {
     #[test]
     fn a_secret_inside_a_larger_value_is_hidden_and_the_rest_is_shown() {
         let container = |image: &str, password: &str| json!({"image": image, "env": [{"name": "PASSWORD", "value": password}, {"name": "A", "value": "b"}]});
-        let field = |before: Value, after: Value| FieldChange {
-            path: "spec.containers[app]".to_owned(),
-            before: Some(before),
-            after: Some(after),
+        let pod = |before: Value, after: Value| {
+            shown(&Address::new("v1/Pod", "codefresh", "app"), "spec.containers[app]", [&Some(before), &Some(after)])
         };
-        let address = Address::new("v1/Pod", "codefresh", "app");
-        let moved = shown(&address, &field(container("a", "one"), container("b", "two"))).expect("the image moves");
-        assert_eq!(moved.after, Some(container("b", HIDDEN)));
-        assert_eq!(shown(&address, &field(container("a", "one"), container("a", "two"))), None);
-        let data = FieldChange { path: "data".to_owned(), before: None, after: Some(json!({"token": "x", "a": "b"})) };
-        let moved = shown(&Address::new("v1/ConfigMap", "codefresh", "app"), &data).expect("it has another key");
-        assert_eq!(moved.after, Some(json!({"token": HIDDEN, "a": "b"})));
+        let [_, after] = pod(container("a", "one"), container("b", "two")).expect("the image moves");
+        assert_eq!(after, Some(container("b", HIDDEN)));
+        assert_eq!(pod(container("a", "one"), container("a", "two")), None);
+        let data = Some(json!({"token": "x", "a": "b"}));
+        let [_, after] =
+            shown(&Address::new("v1/ConfigMap", "codefresh", "app"), "data", [&None, &data]).expect("another key");
+        assert_eq!(after, Some(json!({"token": HIDDEN, "a": "b"})));
+        assert_eq!(shown(&Address::new("v1/Pod", "codefresh", "app"), "", [&None, &None]), Some([None, None]));
     }
 
     #[test]

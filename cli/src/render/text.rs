@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use cfrt_engine::change::{Action, Origin};
 use cfrt_engine::driver::Stamp;
 use cfrt_engine::plan::{Plan, Step};
 use cfrt_engine::report::Report;
@@ -11,7 +12,7 @@ use crate::exit::Exit;
 use crate::pipeline::{About, TaskNote};
 use crate::render::clean::{clean, clean_lines};
 use crate::render::fields;
-use crate::render::words::{DIM, Mark, hidden_behind, name, paint, plural};
+use crate::render::words::{DIM, Mark, hidden_behind, name, paint, plural, who};
 
 /// How wide a line should be.
 const WIDTH: usize = 80;
@@ -155,11 +156,20 @@ fn reason(step: &Step) -> String {
         (Mark::Migrate, _) if step.change.reason.is_empty() => {
             "only the ownership of its fields moves, none of its values".to_owned()
         }
-        _ => step.change.reason.clone(),
+        _ => with_drift(step),
     }
 }
 
-fn note(remark: &str) -> Vec<String> {
+/// The reason, and who moved the whole in the cluster, where someone did.
+fn with_drift(step: &Step) -> String {
+    let Some(moved) = step.change.origin.as_ref().and_then(Origin::moved) else { return step.change.reason.clone() };
+    let deleted = if step.change.action == Action::Create { "deleted, " } else { "" };
+    let drift = format!("drift: {deleted}{}", who(moved));
+    if step.change.reason.is_empty() { drift } else { format!("{}; {drift}", step.change.reason) }
+}
+
+/// A remark, its further lines below its first.
+pub(crate) fn note(remark: &str) -> Vec<String> {
     let line = |(number, line): (usize, std::borrow::Cow<'_, str>)| {
         if number == 0 { format!("note: {line}") } else { format!("      {line}") }
     };
@@ -193,7 +203,7 @@ fn conclusion(plan: &Plan) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cfrt_engine::change::{Action, Change, FieldChange};
+    use cfrt_engine::change::{Change, FieldChange};
     use cfrt_engine::driver::Fault;
     use cfrt_engine::event::{Because, Failure};
     use cfrt_engine::resource::{Address, Part};
@@ -230,10 +240,7 @@ mod tests {
             sample(
                 "chart",
                 deployment("app"),
-                Change::of_fields(vec![
-                    image,
-                    FieldChange { path: "spec.paused".to_owned(), before: None, after: Some(json!(true)) },
-                ]),
+                Change::of_fields(vec![image, FieldChange::new("spec.paused", None, Some(json!(true)))]),
             ),
             sample(
                 "chart",

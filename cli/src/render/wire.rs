@@ -97,6 +97,9 @@ pub(super) struct StepOutput {
     pub(super) hidden_behind: Option<String>,
     /// Why; empty where the action says it all.
     pub(super) reason: String,
+    /// Which side has moved, where it is the whole and not some fields; missing where nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) origin: Option<OriginOutput>,
     /// The fields that move.
     pub(super) fields: Vec<FieldOutput>,
 }
@@ -114,6 +117,40 @@ pub(super) struct FieldOutput {
     pub(super) after: Option<Value>,
     /// Whether its values are left out because they are secret.
     pub(super) secret: bool,
+    /// Which side has moved; missing where nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) origin: Option<OriginOutput>,
+}
+
+/// Which side of a difference has moved since both were last the same.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OriginOutput {
+    /// Which.
+    pub(super) from: OriginWord,
+    /// The field manager that moved it in the cluster, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) manager: Option<String>,
+    /// The subresource by which it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) subresource: Option<String>,
+    /// When, as the cluster says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) time: Option<String>,
+    /// What was there before, where that is known and not what is wanted now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) was: Option<Value>,
+}
+
+/// A side of a difference.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OriginWord {
+    /// The file, or what it names.
+    File,
+    /// The cluster: that is drift.
+    World,
+    /// Both of them.
+    Both,
 }
 
 /// What happened to one resource.
@@ -244,4 +281,118 @@ pub(super) enum FaultWord {
     Refused,
     /// What the user wrote is wrong, in a file that the desired state names.
     Input,
+}
+
+/// What `cfrt drift --output json` prints.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "cfrt.drift/1")]
+pub(super) struct DriftOutput {
+    /// The format and its version; fields are added without a new version, never changed or taken away.
+    pub(super) format: DriftFormat,
+    /// What was looked at.
+    pub(super) target: TargetOutput,
+    /// What has moved and counts.
+    pub(super) findings: Vec<FindingOutput>,
+    /// What has moved and doesn't count, by a rule of the file.
+    pub(super) ignored: Vec<IgnoredOutput>,
+    /// What there is to know of the rules and of the tasks, as sentences.
+    pub(super) notes: Vec<String>,
+    /// How many of what.
+    pub(super) summary: DriftSummary,
+}
+
+/// The format of findings.
+#[derive(Serialize, JsonSchema)]
+pub(super) enum DriftFormat {
+    /// The first version.
+    #[serde(rename = "cfrt.drift/1")]
+    V1,
+}
+
+/// Something that has moved.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct FindingOutput {
+    /// Its fingerprint: the same from run to run, whatever its values are.
+    pub(super) id: String,
+    /// The resource: `apps/v1/Deployment codefresh/app-proxy`.
+    pub(super) address: String,
+    /// Which part of it, where it is not the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) part: Option<String>,
+    /// The task that it belongs to.
+    pub(super) task: String,
+    /// In which way it has moved.
+    pub(super) sort: SortWord,
+    /// The field; missing where it is the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<String>,
+    /// What was there, or should be; missing where nothing was, where it isn't known, or where it is secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) was: Option<Value>,
+    /// What is there; missing where nothing is, or where it is secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) is: Option<Value>,
+    /// Whether its values are left out because they are secret.
+    pub(super) secret: bool,
+    /// The field manager that moved it, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) manager: Option<String>,
+    /// The subresource by which it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) subresource: Option<String>,
+    /// When, as the cluster says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) time: Option<String>,
+    /// Whether the file has changed it as well.
+    pub(super) also_changed: bool,
+    /// Why an apply would refuse to set it right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refused: Option<String>,
+}
+
+/// Something that has moved and doesn't count.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct IgnoredOutput {
+    /// What it is.
+    #[serde(flatten)]
+    pub(super) finding: FindingOutput,
+    /// Why it doesn't count.
+    pub(super) reason: String,
+    /// The last day on which it doesn't.
+    pub(super) until: String,
+}
+
+/// In which way something has moved.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SortWord {
+    /// It says something else.
+    Changed,
+    /// A field is gone.
+    Missing,
+    /// Something is there that should not be.
+    Extra,
+    /// All of it is gone.
+    Deleted,
+    /// Helm has taken the release further since our last revision.
+    Moved,
+}
+
+/// How many of what.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct DriftSummary {
+    /// How many resources have moved in a way that counts.
+    pub(super) moved: usize,
+    /// How many findings there are of them.
+    pub(super) findings: usize,
+    /// How many findings are ignored.
+    pub(super) ignored: usize,
+    /// How many resources an apply would write, or refuse to, for another reason.
+    pub(super) changes: usize,
+    /// How many of these it would refuse.
+    pub(super) refused: usize,
+    /// How many resources are as they should be.
+    pub(super) keep: usize,
+    /// The exit code.
+    pub(super) exit: u8,
 }

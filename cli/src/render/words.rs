@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anstyle::{AnsiColor, Color, Effects, Style};
-use cfrt_engine::change::Action;
+use cfrt_engine::change::{Action, Moved};
 use cfrt_engine::driver::Observation;
 use cfrt_engine::plan::{Plan, Step};
 use cfrt_engine::resource::{Part, ResourceId, Trigger};
@@ -192,6 +192,18 @@ pub(crate) fn name(id: &ResourceId) -> String {
         Part::Fields(name) => format!("{short} ({name})"),
     };
     clean(&name).into_owned()
+}
+
+/// Who moved something in the cluster, and when: `kubectl (scale), time unknown`.
+pub(crate) fn who(moved: &Moved) -> String {
+    let Moved { by, via, at, was: _ } = moved;
+    let via = via.as_ref().map(|via| format!(" ({via})")).unwrap_or_default();
+    let words = match (by, at) {
+        (Some(by), Some(at)) => format!("{by}{via} at {at}"),
+        (Some(by), None) => format!("{by}{via}, time unknown"),
+        (None, _) => "who and when unknown".to_owned(),
+    };
+    clean(&words).into_owned()
 }
 
 /// What must be there before a step can be looked at.

@@ -58,7 +58,7 @@ fn an_upgrade_by_helm_with_another_value_is_shown_as_that_and_set_back() {
         assert_eq!(seen[0], "delete ConfigMap NAME/NAME-00000");
         assert_eq!(seen[1], "update ConfigMap NAME/NAME data.greeting data.more");
         assert!(seen[2].starts_with(&format!("update Deployment NAME/NAME spec.replicas {env}")), "{seen:#?}");
-        assert_eq!(seen[3], "update Release NAME/NAME");
+        assert_eq!(seen[3], "update Release NAME/NAME revision");
         assert_eq!(greeting(&scenario), "two");
         let name = scenario.release.as_str();
         assert_eq!(scenario.get(&format!("configmap/{name}"))["data"].get("more"), None);

@@ -170,3 +170,20 @@ fn what_someone_else_made_in_the_chart_s_place_is_refused_by_name_and_nothing_is
         assert_eq!(judge::apply(&scenario).exits(5).plan.refused(), [refused], "{helm:?}");
     }
 }
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_runtime_that_either_helm_made_is_taken_over_and_then_there_is_nothing_to_do() {
+    for helm in Helm::BOTH {
+        let scenario = Scenario::runtime("made").rendered_by(helm);
+        scenario.helm_upgrade(helm, &[]).exits(0);
+        let judged = judge::apply(&scenario).done();
+        let told = judged.plan.told(&scenario.namespace);
+        let other: Vec<&String> = told.iter().filter(|step| !step.starts_with("migrate ")).collect();
+        assert_eq!(other, ["create Secret cfrt-platform-token"], "made by {helm:?}");
+        assert_eq!(judged.plan.release().action, "keep", "made by {helm:?}");
+        assert_eq!(scenario.revisions(), ["1 deployed"]);
+        scenario.detailed().exits(0);
+        assert_eq!(judge::apply(&scenario).done().writes().len(), 0, "made by {helm:?}");
+    }
+}

@@ -11,6 +11,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
+use crate::kube::autoscale::is_autoscaled;
 use crate::kube::compare::compare;
 use crate::kube::difference::difference;
 use crate::kube::fields::has_written;
@@ -24,6 +25,9 @@ use crate::undo::{self, UndoQuestion};
 use crate::world::World;
 
 pub mod adoption;
+pub mod origin;
+
+use origin::{LastApplied, was_applied, with_last, with_origin};
 
 /// The field manager of objects that belong to no chart.
 pub const OWN: &str = "cfrt";
@@ -40,12 +44,13 @@ pub struct Object;
 impl Object {
     /// The settings of a resource whose fields are written under a manager's name.
     pub fn settings(manager: &str) -> Value {
-        Self::settings_after(manager, &[])
+        json!({ "manager": manager })
     }
 
-    /// The same where an earlier document of the manager's named fields that this one doesn't.
-    pub fn settings_after(manager: &str, dropped: &[String]) -> Value {
-        json!({ "manager": manager, "dropped": dropped })
+    /// The settings of an object of a chart: what was applied last of it, and which fields an earlier document named that this
+    /// one doesn't.
+    pub fn settings_of_chart(last: &LastApplied, dropped: &[String]) -> Value {
+        with_last(json!({ "manager": HELM, "dropped": dropped }), last)
     }
 
     /// The same where others may have the object: how it is taken over from them, in the words of the file or [`APART`].
@@ -63,8 +68,8 @@ impl Object {
     }
 
     /// The settings of an object that a release no longer has.
-    pub fn settings_of_removed(release: &str, namespace: &str) -> Value {
-        json!({ "manager": HELM, "release": [release, namespace] })
+    pub fn settings_of_removed(release: &str, namespace: &str, last: &LastApplied) -> Value {
+        with_last(json!({ "manager": HELM, "release": [release, namespace] }), last)
     }
 }
 
@@ -92,25 +97,7 @@ impl Driver<World> for Object {
     }
 
     fn diff(&self, resource: &Resource, seen: &Observation) -> Change {
-        if resource.id.part == Part::Adoption {
-            return adoption::change(resource, seen);
-        }
-        match (&resource.want, seen) {
-            (_, Observation::Unmoved) => Change::of(Action::Keep),
-            (Want::Absent, Observation::Present { live, .. }) => removal(resource, live),
-            (Want::Absent, Observation::Absent | Observation::Hidden { .. }) => Change::of(Action::Keep),
-            (_, Observation::Absent) => Change::of(Action::Create),
-            (_, Observation::Hidden { behind }) => {
-                Change::of(Action::Create).because(format!("hidden behind {}", behind.address.short()))
-            }
-            (Want::Present(document) | Want::Existing(document), Observation::Present { live, predicted, .. }) => {
-                obstacle(resource, document, live).unwrap_or_else(|| {
-                    let change = compared(resource, document, live, predicted.as_ref());
-                    // Our own comparison calls different what the server may call equal.
-                    if predicted.is_some() { left_to_others(resource, live, change) } else { change }
-                })
-            }
-        }
+        with_origin(resource, seen, change(resource, seen))
     }
 
     fn apply<'a>(&'a self, world: &'a World, step: &'a Step) -> Effect<'a, Applied> {
@@ -146,6 +133,35 @@ impl Driver<World> for Object {
             (Want::Absent, None) => Settled::Yes,
             (Want::Absent, Some(live)) => Settled::Waiting(holding(live)),
             (Want::Present(_) | Want::Existing(_), live) => settled(live.as_deref()),
+        }
+    }
+}
+
+/// What must happen to an object, whichever side has moved.
+fn change(resource: &Resource, seen: &Observation) -> Change {
+    if resource.id.part == Part::Adoption {
+        return adoption::change(resource, seen);
+    }
+    match (&resource.want, seen) {
+        (_, Observation::Unmoved) => Change::of(Action::Keep),
+        (Want::Absent, Observation::Present { live, .. }) => removal(resource, live),
+        (Want::Absent, Observation::Absent | Observation::Hidden { .. }) => Change::of(Action::Keep),
+        (_, Observation::Absent) => Change::of(Action::Create),
+        (_, Observation::Hidden { behind }) => {
+            Change::of(Action::Create).because(format!("hidden behind {}", behind.address.short()))
+        }
+        (Want::Present(document) | Want::Existing(document), Observation::Present { live, predicted, .. }) => {
+            let compared = || compared(resource, document, live, predicted.as_ref());
+            match obstacle(resource, document, live) {
+                // What was ours shows what someone made of it.
+                Some(refused) if refused.action == Action::Refuse && was_applied(resource) => {
+                    Change { fields: compared().fields, ..refused }
+                }
+                Some(left) => left,
+                // Our own comparison calls different what the server may call equal.
+                None if predicted.is_some() => left_to_others(resource, live, compared()),
+                None => compared(),
+            }
         }
     }
 }
@@ -255,30 +271,47 @@ fn compared(resource: &Resource, document: &Document, live: &Value, predicted: O
                 ..Change::of(Action::Refuse).because(format!("the API server refuses it: {why}"))
             };
         }
+        Some(Predicted::Live(predicted)) if compared.hides_removals => {
+            with_removals(difference(live, predicted), &compared.fields, resource, document, live)
+        }
         Some(Predicted::Live(predicted)) => difference(live, predicted),
+        // A value that is only to be taken back is nothing to show where nobody confirms it.
+        Some(Predicted::NotPermitted) => {
+            compared.fields.into_iter().filter(|field| field.before != field.after).collect()
+        }
         // Ownership that is yet to be migrated doesn't say what an earlier document named.
-        None if compared.migrate => with_dropped(compared.fields, resource, document, live),
+        None if compared.migrate => with_removals(compared.fields, &[], resource, document, live),
         None => compared.fields,
     };
     // What is ours by its annotations alone, as after an adoption, would need a dry run in each plan until we applied it.
     let is_adopted = compared.foreign && owner(live).is_some() && owner(live) == owner(&document.body);
     match (compared.migrate || is_adopted, fields.is_empty()) {
         (true, true) => Change::of(Action::Migrate).because("its fields move to server-side apply"),
+        // The reason keeps it from being taken for proved: it ends with the autoscaler, of which the object shows nothing.
+        (_, true) if is_autoscaled(live) => Change::of(Action::Keep).because("an autoscaler looks after its replicas"),
         (_, _) => Change::of_fields(fields),
     }
 }
 
-/// Adds the fields that are still there although the document no longer names them.
-fn with_dropped(fields: Vec<FieldChange>, resource: &Resource, document: &Document, live: &Value) -> Vec<FieldChange> {
-    let named: Vec<&str> =
-        resource.settings["dropped"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+/// Adds the fields that are still there although the document no longer names them, as an earlier one did, or as our own
+/// comparison found.
+fn with_removals(
+    fields: Vec<FieldChange>,
+    found: &[FieldChange],
+    resource: &Resource,
+    document: &Document,
+    live: &Value,
+) -> Vec<FieldChange> {
+    let dropped = resource.settings["dropped"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let found = found.iter().filter(|field| field.after.is_none()).map(|field| field.path.as_str());
+    let named: Vec<&str> = dropped.chain(found).collect();
     if named.is_empty() {
         return fields;
     }
-    let mut dropped = difference(live, &document.body);
+    let mut removals = difference(live, &document.body);
     let told = |path: &str| fields.iter().any(|field| lies_in(path, &field.path));
-    dropped.retain(|field| field.after.is_none() && named.contains(&field.path.as_str()) && !told(&field.path));
-    [fields, dropped].concat()
+    removals.retain(|field| field.after.is_none() && named.contains(&field.path.as_str()) && !told(&field.path));
+    [fields, removals].concat()
 }
 
 /// What a deletion that has begun still waits for.

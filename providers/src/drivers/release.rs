@@ -26,6 +26,7 @@ pub mod charts;
 mod dropped;
 pub mod heartbeat;
 pub mod history;
+pub mod last;
 mod lasting;
 pub mod next;
 pub mod survey;
@@ -122,7 +123,8 @@ impl Driver<World> for Release {
             None => Change::of(Action::Keep).because(format!("revision {}", next.revision)),
             Some(why) => {
                 let action = if next.revision == 1 { Action::Create } else { Action::Update };
-                Change::of(action).because(format!("revision {}: {why}", next.revision))
+                let fields = next.overtaken.map(|overtaken| overtaken.field(next.revision)).into_iter().collect();
+                Change { fields, ..Change::of(action).because(format!("revision {}: {why}", next.revision)) }
             }
         }
     }

@@ -15,6 +15,7 @@ use toml::Spanned;
 
 use super::crd_adoption::{self, Adopt};
 use crate::drivers::hook::{self, Earlier};
+use crate::drivers::object::origin::{LastApplied, with_last};
 use crate::drivers::object::{HELM, OWN, Object};
 use crate::drivers::release::Settings;
 use crate::drivers::release::survey::{ChartAnswer, ChartQuestion, HookItem, Item};
@@ -182,13 +183,14 @@ impl Task for OneChart {
         self.check_facts(&answer.values)?;
         let release = self.release(id, answer);
         let owner = release.id.clone();
-        let crds: Vec<Resource> = answer.crds.iter().map(|item| definition(id, item)).collect();
+        let crds: Vec<Resource> = answer.crds.iter().map(|item| definition(id, item, answer.applied)).collect();
         let [before, after] = answer.hooks.each_ref().map(|hooks| hooks_of(id, &owner, answer, hooks));
         let objects = self.objects(id, answer);
         // What becomes a hook that runs first is replaced by it.
         let replaced = |address: &&Address| before.iter().any(|hook| hook.id.address == **address);
         let removed = answer.removed.iter().filter(|address| !replaced(address));
-        let removed: Vec<Resource> = removed.map(|address| self.removal(id, address)).collect();
+        let removed: Vec<Resource> =
+            removed.map(|address| self.removal(id, address, &answer.last.of(address))).collect();
         // Helm can't say what it would release before it knows the kinds, so their definitions come before the release.
         let early = |object: &&Resource| answer.definitions.contains(&object.id.address);
         let (early, inside): (Vec<_>, Vec<_>) = objects.iter().partition(early);
@@ -267,8 +269,8 @@ impl OneChart {
         }
     }
 
-    fn removal(&self, id: &TaskId, address: &Address) -> Resource {
-        let settings = Object::settings_of_removed(&self.question.release, &self.question.namespace);
+    fn removal(&self, id: &TaskId, address: &Address, last: &LastApplied) -> Resource {
+        let settings = Object::settings_of_removed(&self.question.release, &self.question.namespace, last);
         Resource { settings, ..object(id, address, Want::Absent, HELM) }
     }
 
@@ -277,7 +279,7 @@ impl OneChart {
         let objects = answer.objects.iter().zip(&answer.needs).map(|(item, needs)| {
             let want = Want::Present(item.document.clone());
             let dropped = answer.dropped.get(&item.address).map_or(&[][..], Vec::as_slice);
-            let settings = Object::settings_after(HELM, dropped);
+            let settings = Object::settings_of_chart(&answer.last.of(&item.address), dropped);
             let settings = Object::settings_taken(settings, crd_adoption::taken(self.adopt, &item.address));
             Resource { needs: needs.iter().map(whole).collect(), settings, ..object(id, &item.address, want, HELM) }
         });
@@ -321,8 +323,10 @@ fn lost_with(hook: &HookItem, answer: &ChartAnswer) -> Vec<String> {
 }
 
 /// A definition of a `crds/` folder: Helm makes it where there is none, and never touches it again.
-fn definition(id: &TaskId, item: &Item) -> Resource {
-    object(id, &item.address, Want::Existing(item.document.clone()), OWN)
+fn definition(id: &TaskId, item: &Item, applied: bool) -> Resource {
+    let last = if applied { LastApplied::Something } else { LastApplied::Unknown };
+    let resource = object(id, &item.address, Want::Existing(item.document.clone()), OWN);
+    Resource { settings: with_last(resource.settings, &last), ..resource }
 }
 
 fn object(id: &TaskId, address: &Address, want: Want, manager: &str) -> Resource {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::chart;
 use crate::drivers::object::APART;
 use crate::drivers::object::adoption::{Former, Settings, ownership};
+use crate::drivers::object::origin::with_last;
 use crate::drivers::release::survey::ChartAnswer;
 use crate::kube::gvk::Gvk;
 use crate::undo::{Undo, UndoQuestion};
@@ -166,8 +167,11 @@ impl Task for Adoption {
         let chart: &ChartAnswer = answers.get(0);
         let definitions = chart.objects.iter().filter(|item| Gvk::of_address(&item.address).is_crd());
         let wanted = definitions.filter(|item| self.adopt.takes(&item.address.name));
-        let resources = wanted
-            .map(|item| adoption(id, item.address.clone(), ownership(&item.address, &self.settings), &self.settings));
+        let resources = wanted.map(|item| {
+            let body = ownership(&item.address, &self.settings);
+            let resource = adoption(id, item.address.clone(), body, &self.settings);
+            Resource { settings: with_last(resource.settings, &chart.last.of(&item.address)), ..resource }
+        });
         let resources = resources.collect();
         let nothing = "the chart brings no definition that `[crds] adopt` names";
         Ok(Expansion { resources, nothing, ..Expansion::default() })

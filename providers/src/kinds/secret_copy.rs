@@ -12,6 +12,8 @@ use cfrt_engine::task::{Answers, Expansion, Kind, Question, Task, TaskId};
 use serde_json::{Value, json};
 
 use crate::drivers::object::Object;
+use crate::drivers::object::origin::{LastApplied, with_last};
+use crate::drivers::release::survey::ChartAnswer;
 use crate::kube::path::token;
 use crate::platform::{TokenSecret, platform};
 use crate::secrets::{Found, SecretQuestion, Source};
@@ -84,6 +86,16 @@ struct Copy {
     name: String,
     key: String,
     source: Source,
+    /// What is asked about the chart beside it.
+    chart: Option<Question>,
+}
+
+impl Copy {
+    /// A chart's values name the Secret: where they were applied before, so was the Secret, whatever it held.
+    fn last(&self, answers: &Answers) -> LastApplied {
+        let was_there = self.chart.is_some() && answers.get::<ChartAnswer>(1).applied;
+        if was_there { LastApplied::Something } else { LastApplied::Unknown }
+    }
 }
 
 /// A Secret that someone else makes.
@@ -114,7 +126,9 @@ impl Kind for SecretCopy {
         let namespace = facts.runtime.namespace.get_ref().as_str().to_owned();
         let TokenSecret { name, key, copied_from } = token;
         let task: Box<dyn Task> = match copied_from {
-            Some(source) => Box::new(Copy { namespace, name, key, source }),
+            Some(source) => {
+                Box::new(Copy { namespace, name, key, source, chart: super::chart::question(desired, facts) })
+            }
             None => Box::new(InPlace { source: Source::Secret { namespace, name, key } }),
         };
         Ok(vec![task])
@@ -123,7 +137,7 @@ impl Kind for SecretCopy {
 
 impl Task for Copy {
     fn questions(&self) -> Vec<Question> {
-        vec![question(&self.source, false)]
+        [question(&self.source, false)].into_iter().chain(self.chart.clone()).collect()
     }
 
     fn expand(&self, id: &TaskId, answers: &Answers) -> Result<Expansion, Mistakes> {
@@ -144,7 +158,7 @@ impl Task for Copy {
             want: Want::Present(Document { body, holes: BTreeMap::from([(place, Hole::Secret)]) }.into()),
             needs: Vec::new(),
             trigger: Trigger::Differs,
-            settings: Object::settings_of_ours(),
+            settings: with_last(Object::settings_of_ours(), &self.last(answers)),
         };
         Ok(Expansion { resources: vec![secret], ..Expansion::default() })
     }

@@ -30,6 +30,8 @@ pub struct Compared {
     pub kept: Vec<Kept>,
     /// The manager has written the object in other ways than apply: see [`fields::migrate`].
     pub migrate: bool,
+    /// An apply removes what is no longer named only once ownership has moved, and so a dry run doesn't show it.
+    pub hides_removals: bool,
     /// The manager has written the object in no way. Until it has applied it, whose its values are stays open.
     pub foreign: bool,
 }
@@ -67,6 +69,7 @@ pub fn compare(wanted: &Document, live: &Value, manager: &str) -> Compared {
         fields: comparison.changes,
         kept: comparison.kept,
         migrate: fields::needs_migration(live, manager),
+        hides_removals: fields::needs_migration(live, manager) || fields::owns_texts(live, manager),
         foreign: !fields::has_written(live, manager),
     }
 }
@@ -263,7 +266,7 @@ impl<'a> Comparison<'a> {
 
     fn change(&mut self, before: Option<&Value>, after: Option<&Value>) {
         let path = self.path.to_string();
-        self.changes.push(FieldChange { path, before: before.cloned(), after: after.cloned() });
+        self.changes.push(FieldChange::new(path, before.cloned(), after.cloned()));
     }
 
     fn is_generated(&self) -> bool {

@@ -82,7 +82,7 @@ impl<'a> Difference<'a> {
 
     fn change(&mut self, before: Option<&Value>, after: Option<&Value>) {
         let path = self.path.to_string();
-        self.changes.push(FieldChange { path, before: before.cloned(), after: after.cloned() });
+        self.changes.push(FieldChange::new(path, before.cloned(), after.cloned()));
     }
 }
 

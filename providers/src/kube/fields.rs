@@ -116,23 +116,47 @@ pub(crate) fn updated<'a>(live: &'a Value, manager: &str) -> Option<FieldSet<'a>
     entries(live).filter(|entry| is_of(entry, manager, "Update")).last().and_then(fields_of)
 }
 
-/// Who wrote a field last.
+/// Who wrote a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Writer<'a> {
     /// As it calls itself.
     pub(crate) manager: &'a str,
-    /// Whether it wrote by way of the `scale` subresource.
-    pub(crate) scaled: bool,
+    /// The subresource by way of which it wrote, if any.
+    pub(crate) subresource: Option<&'a str>,
+    /// When, if the server says so.
+    pub(crate) time: Option<&'a str>,
+    /// Whether it applied the field, as against an ordinary write.
+    pub(crate) applied: bool,
 }
 
-/// Finds who wrote the field at a path that is written as a plan writes it.
+impl<'a> Writer<'a> {
+    fn of(entry: &'a Value) -> Option<Self> {
+        let text = |key| entry.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let (subresource, time) = (text("subresource"), text("time"));
+        Some(Self { manager: text("manager")?, subresource, time, applied: text("operation") == Some("Apply") })
+    }
+}
+
+/// Finds everyone who owns the field at a path that is written as a plan writes it, whoever came last first.
 ///
-/// Below an item of a list that has no name the list counts. `None` where nobody owns the field any more.
-pub(crate) fn writer<'a>(live: &'a Value, path: &str) -> Option<Writer<'a>> {
+/// Below an item of a list that has no name the list counts. Empty where nobody owns the field any more.
+pub(crate) fn writers<'a>(live: &'a Value, path: &str) -> Vec<Writer<'a>> {
     let steps = named_steps(path);
     let owns = |entry: &&Value| fields_of(entry).is_some_and(|set| set.reaches(&steps));
-    let newest = entries(live).filter(owns).max_by_key(|entry| entry["time"].as_str())?;
-    Some(Writer { manager: newest["manager"].as_str()?, scaled: newest["subresource"] == "scale" })
+    let mut writers: Vec<Writer<'_>> = entries(live).filter(owns).filter_map(Writer::of).collect();
+    writers.sort_by_key(|writer| std::cmp::Reverse(writer.time));
+    writers
+}
+
+/// Finds who wrote the field at a path last: see [`writers`].
+pub(crate) fn writer<'a>(live: &'a Value, path: &str) -> Option<Writer<'a>> {
+    writers(live, path).into_iter().next()
+}
+
+/// Finds who made an object of a kind with a field that is written at its creation and never after: its `type`, say.
+pub(crate) fn maker<'a>(live: &'a Value, field: &str) -> Option<Writer<'a>> {
+    let made = |entry: &&Value| fields_of(entry).is_some_and(|set| set.field(field).is_some());
+    entries(live).find(made).and_then(Writer::of)
 }
 
 /// Finds who has set an object's replicas by way of `scale`; such writes carry no time.
@@ -306,7 +330,8 @@ mod tests {
             at("2026-01-01T00:00:00Z", entry("early", "Apply", "v1", &image)),
             scale,
         ]);
-        let found = |path: &str| writer(&object, path).map(|writer| (writer.manager, writer.scaled));
+        let found =
+            |path: &str| writer(&object, path).map(|writer| (writer.manager, writer.subresource == Some("scale")));
         assert_eq!(found("spec.containers[a].image"), Some(("late", false)));
         assert_eq!(found("spec.containers[b].image"), None);
         assert_eq!(found("spec.replicas"), Some(("kubectl", true)));

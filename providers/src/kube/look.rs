@@ -13,22 +13,21 @@ use super::call::{Apply, Call};
 use super::client::ApiError;
 use super::compare::{Kept, compare};
 use super::discovery::Discovery;
-use super::fields;
 use super::gvk::{Gvk, Resolved};
 use super::read::{Key, ReadError, get, read};
 use super::state::states;
 use crate::last_apply::Proof;
 use crate::vault::Vault;
-use crate::world::World;
+use crate::world::{Access, World};
 
 /// How many dry runs are asked for at once; more only queue at the server (kube-apiserver 1.34, measured).
 const DRY_RUNS_AT_ONCE: usize = 8;
 
-/// How many objects of a kind are read one by one where the others haven't moved.
-const FEW: usize = 4;
-
 /// How often an object that others write at the same time is looked at again before its prediction is taken as it is.
 const LOOKS_AT_A_MOVING_OBJECT: usize = 5;
+
+/// How many objects of a kind are read one by one where the others haven't moved.
+const FEW: usize = 4;
 
 /// Looks at objects, each of which is written under the name of a field manager.
 ///
@@ -271,11 +270,12 @@ async fn predict_once(
         // Labels and annotations hold no surprise, and a definition's dry run takes the server long.
         return Ok(before);
     }
-    // Before ownership is migrated an apply doesn't remove what it will remove afterwards.
-    let is_migrated = !fields::needs_migration(live, manager) && !fields::owns_texts(live, manager);
-    let Some(body) = to_send(&world.vault, document, live, manager).filter(|_| is_migrated) else {
+    let compared = compare(document, live, manager);
+    if compared.fields.is_empty() && compared.hides_removals {
+        // Nothing but ownership moves, and that in every object of a release that is taken over.
         return Ok(before);
-    };
+    }
+    let Some(body) = to_send(&world.vault, document, live, manager) else { return Ok(before) };
     let gvk = Gvk::of_address(&resource.id.address);
     let Some(kind) = world.discovery.resolve(&gvk) else { return Ok(before) };
     let key = key(resource);
@@ -285,6 +285,8 @@ async fn predict_once(
             let object = reply.json().map_err(|error| unpredictable(resource, error))?;
             Predicted::Live(Arc::new(sealed(&world.vault, resource, object)))
         }
+        // Who may only read is to learn what we can tell without asking.
+        Err(ApiError::Status { code: 403, .. }) if world.access == Access::ReadOnly => Predicted::NotPermitted,
         Err(ApiError::Status { code: 400 | 409 | 422 | 500, message, .. }) => Predicted::Refused(message),
         Err(error) => return Err(unpredictable(resource, error)),
     };

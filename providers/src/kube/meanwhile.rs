@@ -73,7 +73,7 @@ fn suspects(document: &Document, live: &Value, manager: &str) -> Vec<FieldChange
 
 /// Replicas that an autoscaler set, and the certificates that others inject.
 fn is_the_clusters(path: &str, live: &Value) -> bool {
-    let is_scaled = |writer: Writer<'_>| writer.scaled && !writer.manager.starts_with("kubectl");
+    let is_scaled = |writer: Writer<'_>| writer.subresource == Some("scale") && !writer.manager.starts_with("kubectl");
     path.ends_with(".caBundle") || (path == "spec.replicas" && writer(live, path).is_some_and(is_scaled))
 }
 
@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn an_autoscaler_may_scale() {
-        assert_eq!(said(&live(2, &[("kube-controller-manager", "Update", "scale")])), None);
+        let autoscaler = ("kube-controller-manager", "Update", "scale");
+        assert_eq!(said(&live(2, &[autoscaler])), None);
         assert!(said(&live(2, &[("someone", "Update", "")])).is_some());
     }
 

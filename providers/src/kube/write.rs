@@ -377,7 +377,7 @@ mod tests {
     fn only_fields_that_are_as_the_plan_showed_them_are_written() {
         let field = |path: &str, before: Option<&str>| {
             let before = before.map(Value::from);
-            FieldChange { path: path.to_owned(), before, after: Some(json!("wanted")) }
+            FieldChange::new(path, before, Some(json!("wanted")))
         };
         let planned = Change::of_fields(vec![field("data.a", Some("one")), field("data.b", Some("hidden"))]);
         let found = |fields: Vec<FieldChange>| {

@@ -110,7 +110,7 @@ fn step(step: &Step) -> String {
     format!("{} {}{reason}\n{fields}", word(step.change.action), step.resource.id)
 }
 
-fn field(FieldChange { path, before, after }: &FieldChange) -> String {
+fn field(FieldChange { path, before, after, .. }: &FieldChange) -> String {
     let value = |value: &Option<Value>| value.as_ref().map_or("nothing".to_owned(), Value::to_string);
     format!("    {path}: {} to {}\n", value(before), value(after))
 }

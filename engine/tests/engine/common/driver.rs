@@ -152,7 +152,7 @@ impl Driver<MapWorld> for MapDriver {
             (Observation::Present { live, predicted, .. }, Some(_)) => match predicted {
                 Some(Predicted::Refused(why)) => Change::of(Action::Refuse).because(why.clone()),
                 Some(Predicted::Live(after)) => Change::of_fields(moved(live, after)),
-                None => Change::of_fields(moved(live, &merged(live, resource))),
+                None | Some(Predicted::NotPermitted) => Change::of_fields(moved(live, &merged(live, resource))),
             },
         }
     }
@@ -280,10 +280,6 @@ fn merged(before: &Value, resource: &Resource) -> Value {
 
 fn moved(before: &Value, after: &Value) -> Vec<FieldChange> {
     let keys = after.as_object().into_iter().flatten().filter(|(key, value)| before.get(key) != Some(value));
-    let change = |(key, value): (&String, &Value)| FieldChange {
-        path: key.clone(),
-        before: before.get(key).cloned(),
-        after: Some(value.clone()),
-    };
+    let change = |(key, value): (&String, &Value)| FieldChange::new(key, before.get(key).cloned(), Some(value.clone()));
     keys.map(change).collect()
 }

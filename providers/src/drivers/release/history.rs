@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
+use cfrt_engine::change::Moved;
 use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::facts::Runtime;
 use jiff::Timestamp;
@@ -17,8 +18,10 @@ use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube, Reply};
 use crate::kube::gvk::{Gvk, Resolved};
 
+mod made;
 mod records;
 
+pub use made::ours;
 pub use records::{Records, read, read_metadata};
 
 /// How many revisions Helm keeps where nobody says otherwise.
@@ -61,14 +64,10 @@ pub struct History {
     pub proved: Option<u32>,
     /// The hook that has not ended yet, where the newest is pending and hasn't been written for long.
     pub hook: Option<String>,
-}
-
-impl History {
-    /// The newest revision, where it was begun and not written for so long that whoever began it has given it up, unless
-    /// they wait for a hook: helm touches nothing while it waits.
-    pub fn begun_long_ago(&self) -> Option<&Revision> {
-        self.newest.as_ref().filter(|newest| newest.status.is_pending() && self.age >= ABANDONED_AFTER)
-    }
+    /// Who made the record of the newest, and when.
+    pub maker: Moved,
+    /// Where someone else made the newest: the newest one that we made, as far as it is known.
+    pub ours: Option<Revision>,
 }
 
 /// A record as a plan saw it.
@@ -102,6 +101,8 @@ struct Metadata {
     resource_version: String,
     #[serde(default)]
     labels: std::collections::BTreeMap<String, String>,
+    #[serde(default, rename = "managedFields")]
+    managed_fields: Value,
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cfrt_engine::change::FieldChange;
+use cfrt_engine::change::{FieldChange, Moved, Origin};
 use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::resource::{Document, Hole};
 use secrecy::ExposeSecret as _;
@@ -34,6 +34,42 @@ pub struct Next {
     pub first_deployed: Option<String>,
     /// The records from which that follows.
     pub seen: Vec<Seen>,
+    /// What others have made of the release since our last revision, where that is something else.
+    pub overtaken: Option<Overtaken>,
+}
+
+/// A revision that others made after ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overtaken {
+    /// Its number.
+    pub revision: u32,
+    /// The number of ours.
+    pub ours: u32,
+    /// Who made it, and when.
+    pub by: Moved,
+    /// Whether ours isn't what is wanted any more either.
+    pub changed: bool,
+}
+
+impl Overtaken {
+    /// The field of a plan that says so; `next` is the revision that sets it right.
+    pub fn field(self, next: u32) -> FieldChange {
+        let moved = Moved { was: Some(json!(self.ours)), ..self.by };
+        let origin = if self.changed { Origin::Both(moved) } else { Origin::World(moved) };
+        FieldChange::new("revision", Some(json!(self.revision)), Some(json!(next))).origin(Some(origin))
+    }
+}
+
+fn overtaken(vault: &Vault, history: &History, rendering: &Rendering, values: &Value) -> Option<Overtaken> {
+    let (newest, ours) = (history.overtaking()?, history.ours.as_ref()?);
+    let chart = |revision: &Revision| (revision.chart_name.clone(), revision.chart_version.clone());
+    let same_texts = texts(vault, newest) == texts(vault, ours);
+    let is_the_same = chart(newest) == chart(ours) && newest.config == ours.config && same_texts;
+    let changed = chart(ours) != (rendering.chart.name.clone(), rendering.chart.version.clone())
+        || !moved(&ours.config, values).is_empty()
+        || !same_objects(vault, ours, rendering);
+    let (revision, by) = (newest.revision, history.maker.clone());
+    (!is_the_same).then_some(Overtaken { revision, ours: ours.revision, by, changed })
 }
 
 /// Why someone may still be at work on a revision.
@@ -82,7 +118,8 @@ impl Next {
     /// No revision, after these records.
     fn none_but(history: &History) -> Self {
         let seen = history.seen.clone();
-        Self { revision: 0, install: false, because: None, busy: None, abandoned: None, first_deployed: None, seen }
+        let (because, busy, abandoned, first_deployed, overtaken) = (None, None, None, None, None);
+        Self { revision: 0, install: false, because, busy, abandoned, first_deployed, seen, overtaken }
     }
 
     /// What a plan says of it beforehand; `None` where no one can be at work.
@@ -128,7 +165,8 @@ pub(super) fn next(
     let because = reason(vault, history, newest, other, rendering, values);
     let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
     let (install, seen) = (is_install(history), history.seen.clone());
-    Next { revision, install, because, busy, abandoned, first_deployed, seen }
+    let overtaken = because.as_ref().and_then(|_| overtaken(vault, history, rendering, values));
+    Next { revision, install, because, busy, abandoned, first_deployed, seen, overtaken }
 }
 
 /// Why someone may still be at work on the newest revision.
@@ -192,8 +230,12 @@ fn reason(
 
 /// Whether a record holds the very texts of a rendering.
 pub(super) fn same_texts(vault: &Vault, newest: &Revision, rendering: &Rendering) -> bool {
-    let hooks = newest.hooks.iter().map(|hook| (&hook.facts, hook.manifest.expose_secret()));
-    texts_digest(vault, newest.manifest.expose_secret(), hooks) == rendering.texts
+    texts(vault, newest) == rendering.texts
+}
+
+fn texts(vault: &Vault, revision: &Revision) -> String {
+    let hooks = revision.hooks.iter().map(|hook| (&hook.facts, hook.manifest.expose_secret()));
+    texts_digest(vault, revision.manifest.expose_secret(), hooks)
 }
 
 /// The paths at which two sets of user values differ.
@@ -246,6 +288,11 @@ fn recorded(revision: &Revision) -> Result<BTreeMap<[String; 4], Value>, Manifes
 }
 
 fn same_document(vault: &Vault, wanted: &Document, recorded: Value) -> bool {
+    aligned(vault, wanted, recorded) == wanted.body
+}
+
+/// A document of a record with its secrets sealed, and with what each rendering makes anew as it is in another document.
+pub(super) fn aligned(vault: &Vault, wanted: &Document, recorded: Value) -> Value {
     let is_secret = recorded["kind"] == "Secret" && recorded["apiVersion"] == "v1";
     let mut recorded = if is_secret { vault.seal_document(recorded).body } else { recorded };
     for (pointer, hole) in &wanted.holes {
@@ -258,5 +305,5 @@ fn same_document(vault: &Vault, wanted: &Document, recorded: Value) -> bool {
             (Hole::Secret, _) => {}
         }
     }
-    recorded == wanted.body
+    recorded
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::at_work;
 use super::dropped::Dropped;
 use super::history::{self, History, Records, ReleaseName};
+use super::last::Last;
 use super::next::{Next, next, same_texts};
 use crate::blocking::blocking;
 use crate::helm::chart::{Chart, ChartSource};
@@ -77,6 +78,10 @@ pub struct ChartAnswer {
     pub removed: Vec<Address>,
     /// The fields that an earlier revision named in objects that stay, and this one doesn't name, by object.
     pub dropped: BTreeMap<Address, Vec<String>>,
+    /// What was applied last of the release's objects.
+    pub last: Last,
+    /// Whether we have applied the chart with these very values, and with it all that stands around it.
+    pub applied: bool,
     /// The revision that comes next, if one does.
     pub next: Next,
     /// What the user should know besides.
@@ -152,6 +157,7 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
         None if world.proofs().is_some_and(|proofs| proofs.holds(&proof)) => proved,
         None => unpacked(world, &release, history::read(&world.kube, &release).await?).await?,
     };
+    let history = with_ours(world, &release, history, &rendering).await?;
     let (vault, discovery) = (Arc::clone(&world.vault), Arc::clone(&world.discovery));
     let question = question.clone();
     let answer = blocking(move || answer(&vault, &discovery, &question, &history, &rendering, values)).await?;
@@ -173,6 +179,21 @@ async fn with_hook(world: &World, release: &ReleaseName, history: History) -> Re
     let Some(pending) = history.begun_long_ago() else { return Ok(history) };
     let hook = at_work::hook(&world.kube, &release.namespace, pending).await?;
     Ok(History { hook, ..history })
+}
+
+/// The same with the last revision that we made, where others have made one since that holds something else.
+async fn with_ours(
+    world: &World,
+    release: &ReleaseName,
+    history: History,
+    rendering: &Rendering,
+) -> Result<History, DriverError> {
+    let same = |newest: &Revision| same_texts(&world.vault, newest, rendering);
+    if history.is_ours() || history.ours.is_some() || history.newest.as_ref().is_none_or(same) {
+        return Ok(history);
+    }
+    let ours = history::ours(&world.kube, release).await?;
+    Ok(History { ours, ..history })
 }
 
 /// Renders, and asks at once for the lists of what was rendered: while they come, there is much to unpack.
@@ -217,7 +238,9 @@ pub fn answer(
     })?;
     let objects = places.items(&rendering.objects, |place| owned(rendering, place, question))?;
     let earlier = other.into_iter().chain(history.earlier.iter().filter(others));
-    let dropped = Dropped::of(earlier, |document| places.address(document), question, &objects, &crds)?;
+    let place = |document: &Value| places.address(document);
+    let dropped = Dropped::of(earlier, place, question, &objects, &crds)?;
+    let last = Last::held_against(vault, history, rendering, question, place, &objects);
     Ok(ChartAnswer {
         name: rendering.chart.name.clone(),
         version: rendering.chart.version.clone(),
@@ -230,6 +253,8 @@ pub fn answer(
         needs: rendering.needs.clone(),
         removed: dropped.objects,
         dropped: dropped.fields,
+        last,
+        applied: next.because.is_none() && history.is_ours(),
         remarks: next.remark(history).into_iter().chain(remarks(rendering, &next)).collect(),
         values,
         next,

@@ -366,7 +366,7 @@ fn rule_6_ordinary_writes_are_to_migrate_and_remove_nothing() {
     assert_eq!(drawn_with(&document, &live), [r#"data.default: "c" to nothing"#]);
     assert!(!compare(&document, &live, "helm").migrate);
     live["metadata"]["managedFields"][0]["operation"] = json!("Update");
-    let compared = Compared { fields: vec![], kept: vec![], migrate: true, foreign: false };
+    let compared = Compared { fields: vec![], kept: vec![], migrate: true, hides_removals: true, foreign: false };
     assert_eq!(compare(&document, &live, "helm"), compared);
     live["metadata"]["managedFields"][0]["subresource"] = json!("status");
     assert!(!compare(&document, &live, "helm").migrate);

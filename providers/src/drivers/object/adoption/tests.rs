@@ -41,7 +41,7 @@ fn ours() -> Value {
 }
 
 fn told(settings: &Settings, metadata: Value) -> String {
-    let Change { action, reason, fields } = change(&resource(settings), &seen(metadata));
+    let Change { action, reason, fields, .. } = change(&resource(settings), &seen(metadata));
     format!("{action:?} {} {reason}", fields.len())
 }
 

@@ -1,5 +1,6 @@
 //! What a plan reads of a release's records: one request, without the revisions that are superseded.
 
+use cfrt_engine::change::Moved;
 use cfrt_engine::driver::DriverError;
 
 use super::{History, List, Metadata, Record, ReleaseName, counting, list, now, seen, unreadable};
@@ -28,7 +29,12 @@ impl Records {
     /// What is known of them where it has been proved that the newest says all that is wanted.
     pub fn proved(&self) -> History {
         let newest = self.records.first().map_or(0, Record::revision);
-        History { proved: newest.try_into().ok(), seen: seen(&self.records), ..History::default() }
+        let (seen, maker) = (seen(&self.records), self.maker());
+        History { proved: newest.try_into().ok(), seen, maker, ..History::default() }
+    }
+
+    fn maker(&self) -> Moved {
+        self.records.first().map(Record::maker).unwrap_or_default()
     }
 
     /// Unpacks them, which takes milliseconds for each.
@@ -39,8 +45,11 @@ impl Records {
     pub fn unpack(self) -> Result<History, DriverError> {
         let mut revisions = self.records.iter().map(Record::decode);
         let newest = revisions.next().transpose()?;
-        let (earlier, seen) = (revisions.collect::<Result<_, _>>()?, seen(&self.records));
-        Ok(History { newest, earlier, age: self.age, seen, proved: None, hook: None })
+        let (earlier, seen) = (revisions.collect::<Result<Vec<_>, _>>()?, seen(&self.records));
+        let maker = self.maker();
+        let overtaken = self.records.iter().skip(1).position(Record::is_ours).filter(|_| !self.records[0].is_ours());
+        let ours = overtaken.and_then(|index| earlier.get(index).cloned());
+        Ok(History { newest, earlier, age: self.age, seen, maker, ours, ..History::default() })
     }
 }
 

@@ -1,0 +1,68 @@
+//! Who made which revision: what we applied last is in the newest of our own.
+
+use cfrt_engine::change::Moved;
+use cfrt_engine::driver::DriverError;
+use serde_json::json;
+
+use super::{ABANDONED_AFTER, History, Record, ReleaseName, all, secrets, sent, unreadable};
+use crate::blocking::blocking;
+use crate::drivers::object::OWN;
+use crate::helm::record::Revision;
+use crate::kube::call::Call;
+use crate::kube::client::Kube;
+use crate::kube::fields::maker;
+
+impl History {
+    /// The revision that was applied last: ours, or where we never made one the newest.
+    pub fn last_applied(&self) -> Option<&Revision> {
+        self.ours.as_ref().or(self.newest.as_ref())
+    }
+
+    /// The newest revision, where someone else made it after ours.
+    pub fn overtaking(&self) -> Option<&Revision> {
+        self.newest.as_ref().filter(|_| self.ours.is_some())
+    }
+
+    /// Whether we made the newest revision.
+    pub fn is_ours(&self) -> bool {
+        self.maker.by.as_deref() == Some(OWN)
+    }
+
+    /// The newest revision, where it was begun and not written for so long that whoever began it has given it up, unless
+    /// they wait for a hook: helm touches nothing while it waits.
+    pub fn begun_long_ago(&self) -> Option<&Revision> {
+        self.newest.as_ref().filter(|newest| newest.status.is_pending() && self.age >= ABANDONED_AFTER)
+    }
+}
+
+impl Record {
+    /// Who made it, and when: others write it too, as soon as they supersede it, but never its type.
+    pub(super) fn maker(&self) -> Moved {
+        let object = json!({"metadata": {"managedFields": self.metadata.managed_fields}});
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        maker(&object, "type").map_or_else(Moved::default, |maker| Moved {
+            by: text(Some(maker.manager)),
+            at: text(maker.time),
+            ..Moved::default()
+        })
+    }
+
+    pub(super) fn is_ours(&self) -> bool {
+        self.maker().by.as_deref() == Some(OWN)
+    }
+}
+
+/// Reads the newest revision that we made, however long ago.
+///
+/// # Errors
+///
+/// Records that can't be listed or read.
+pub async fn ours(kube: &Kube, release: &ReleaseName) -> Result<Option<Revision>, DriverError> {
+    let (records, _) = all(kube, release).await?;
+    let newest = records.into_iter().filter(Record::is_ours).max_by_key(Record::revision);
+    let Some(newest) = newest else { return Ok(None) };
+    let call = Call::get(secrets().path(&release.namespace, &newest.metadata.name));
+    let record = sent(kube, &call).await.and_then(|reply| reply.json::<Record>());
+    let record = record.map_err(|error| unreadable(release, error))?;
+    blocking(move || record.decode()).await.map(Some)
+}
