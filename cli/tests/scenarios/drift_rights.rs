@@ -102,6 +102,13 @@ fn a_copied_secret_that_is_gone_or_edited_has_moved_and_another_token_is_a_chang
     scenario.kubectl(&["patch", secret, "--patch", r#"{"stringData": {"token": "edited"}}"#]).exits(0);
     let edited = scenario.cfrt(&["drift", "desired.toml"]).exits(3).stdout;
     assert!(edited.contains("/cfrt-platform-token   data.token changed (secret)   by kubectl-patch at 2"), "{edited}");
+    for output in ["text", "json", "markdown"] {
+        let ran = scenario.cfrt(&["drift", "desired.toml", "--output", output, "--junit", "a.xml"]).exits(3);
+        let junit = std::fs::read_to_string(scenario.folder().join("a.xml")).expect("it was written");
+        let said = ran.stdout + &ran.stderr + &junit;
+        let values = ["edited", "ZWRpdGVk", "not-a-secret", "bm90LWEtc2VjcmV0", "sealed:"];
+        assert!(!values.iter().any(|value| said.contains(value)), "{said}");
+    }
     judge::apply(&scenario).done();
     let other = scenario.program(&["drift", "desired.toml"]).variable("SCENARIO_TOKEN", "another-token").run();
     assert!(other.exits(0).stdout.contains(", 1 change from the file\n"));

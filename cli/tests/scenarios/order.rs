@@ -12,7 +12,8 @@ use crate::common::scenario::Scenario;
 fn creations(events: &[Event]) -> Vec<&Event> {
     let mut seen = BTreeSet::new();
     let brings = |event: &&Event| matches!(event.verb(), "create" | "patch") && event.mutates() && event.succeeded();
-    let mut brought: Vec<&Event> = events.iter().filter(brings).filter(|event| !event.is_record()).collect();
+    let is_bookkeeping = |event: &Event| event.is_record() || event.is_last_apply();
+    let mut brought: Vec<&Event> = events.iter().filter(brings).filter(|event| !is_bookkeeping(event)).collect();
     brought.sort_by_key(|event| event.span().0);
     brought.retain(|event| seen.insert((event.resource(), event.namespace(), event.name())));
     brought

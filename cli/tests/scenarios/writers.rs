@@ -33,6 +33,7 @@ fn seen(scenario: &Scenario, writers: &[Writer]) -> Vec<String> {
 fn none_is_drift(scenario: &Scenario, writers: &[Writer]) {
     assert_eq!(seen(scenario, writers), Vec::<String>::new());
     scenario.detailed().exits(0);
+    scenario.cfrt(&["drift", "desired.toml", "--detailed-exitcode"]).exits(0);
     assert_eq!(judge::apply(scenario).done().writes().len(), 0);
 }
 

@@ -131,6 +131,18 @@ fn a_release_that_was_taken_further_has_moved_from_ours() {
 }
 
 #[test]
+fn a_hook_that_runs_with_something_else_is_no_change_of_its_own() {
+    let mut plan = plan(vec![
+        (id("a"), update(vec![field("x", None, Some(json!(1)), Some(Origin::File))])),
+        (id("hook"), whole(Action::Create, None)),
+    ]);
+    let hook = plan.steps.iter_mut().find(|step| step.resource.id == id("hook")).expect("it was planned");
+    hook.resource = Resource { trigger: Trigger::With(id("a")), ..(*hook.resource).clone() }.into();
+    let found = drift(&plan, &[], TODAY);
+    assert_eq!((found.changes, found.kept, found.findings.len()), (1, 1, 0));
+}
+
+#[test]
 fn a_refused_step_hides_no_finding() {
     let change = Change { fields: vec![field("x", Some(json!(1)), None, world())], ..Change::of(Action::Refuse) };
     let found = drift(&plan(vec![(id("a"), change.because("it belongs to others"))]), &[], TODAY);

@@ -40,18 +40,29 @@ impl<'a> FieldSet<'a> {
         self.0.is_some_and(Map::is_empty)
     }
 
-    /// Whether the place at the end of these steps is owned, or a value around it as a whole.
-    fn reaches(self, steps: &[String]) -> bool {
+    /// Whether the place at the end of these steps is owned, or a value around it as a whole; `live` is what is there.
+    fn reaches(self, steps: &[String], live: Option<&Value>) -> bool {
         let Some((step, rest)) = steps.split_first() else { return true };
         if self.is_leaf() {
             return true;
         }
-        let item = || {
-            let mut keyed = self.0.into_iter().flatten().filter(|(member, _)| member.starts_with("k:"));
-            let (_, below) = keyed.find(|(member, _)| parsed_key(member).is_some_and(|key| key["name"] == **step))?;
-            below.as_object().map(|below| Self(Some(below)))
-        };
-        self.field(step).or_else(item).is_some_and(|below| below.reaches(rest))
+        if let Some(below) = self.field(step) {
+            return below.reaches(rest, live.and_then(|live| live.get(step)));
+        }
+        let named = |item: &Value| item.get("name").is_some_and(|name| name == step);
+        let items = live.and_then(Value::as_array).into_iter().flatten().enumerate();
+        match items.into_iter().find(|(_, item)| named(item)) {
+            // What people call an item by need not be what tells it from others.
+            Some((index, item)) => self.items().get(index, item).is_some_and(|below| below.reaches(rest, Some(item))),
+            None => self.item_named(step).is_some_and(|below| below.reaches(rest, None)),
+        }
+    }
+
+    /// The item of a list that isn't there any more.
+    fn item_named(self, name: &str) -> Option<Self> {
+        let mut keyed = self.0.into_iter().flatten().filter_map(|(member, below)| Some((parsed_key(member)?, below)));
+        let (_, below) = keyed.find(|(key, _)| key.get("name").is_some_and(|known| known == name))?;
+        below.as_object().map(|below| Self(Some(below)))
     }
 
     fn member(self, name: &str) -> Option<Self> {
@@ -142,9 +153,10 @@ impl<'a> Writer<'a> {
 /// Below an item of a list that has no name the list counts. Empty where nobody owns the field any more.
 pub(crate) fn writers<'a>(live: &'a Value, path: &str) -> Vec<Writer<'a>> {
     let steps = named_steps(path);
-    let owns = |entry: &&Value| fields_of(entry).is_some_and(|set| set.reaches(&steps));
+    let owns = |entry: &&Value| fields_of(entry).is_some_and(|set| set.reaches(&steps, Some(live)));
     let mut writers: Vec<Writer<'_>> = entries(live).filter(owns).filter_map(Writer::of).collect();
-    writers.sort_by_key(|writer| std::cmp::Reverse(writer.time));
+    writers.sort_by_key(|writer| writer.time);
+    writers.reverse();
     writers
 }
 
@@ -336,6 +348,20 @@ mod tests {
         assert_eq!(found("spec.containers[b].image"), None);
         assert_eq!(found("spec.replicas"), Some(("kubectl", true)));
         assert_eq!(found("spec.paused"), None);
+        let port = json!({"f:spec": {"f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {"f:name": {}}}}});
+        let service = live(&[entry("helm", "Apply", "v1", &port)]);
+        assert_eq!(writer(&service, "spec.ports[http].name"), None, "items that are told apart by another key");
+    }
+
+    #[test]
+    fn an_item_is_found_by_its_name_whatever_tells_it_from_others() {
+        let port = json!({"f:spec": {"f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {"f:targetPort": {}}}}});
+        let mut object = live(&[entry("kubectl-edit", "Update", "v1", &port)]);
+        let found = |object: &Value, path: &str| writer(object, path).map(|writer| writer.manager.to_owned());
+        assert_eq!(found(&object, "spec.ports[http].targetPort"), None);
+        object["spec"] = json!({"ports": [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "http", "port": 80, "protocol": "TCP"}]});
+        assert_eq!(found(&object, "spec.ports[http].targetPort").as_deref(), Some("kubectl-edit"));
+        assert_eq!(found(&object, "spec.ports[dns].targetPort"), None);
     }
 
     #[test]
