@@ -22,11 +22,25 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+/// What the signs of a plan mean.
+pub(crate) const SIGNS: &str = "\
+The signs of a plan:
+  =  it is as it should be
+  +  it is created
+  *  a hook runs
+  ~  some of its fields are updated
+  ±  it is deleted and made again
+  -  it is deleted
+  >  only the ownership of its fields moves, as when helm wrote it
+  ?  it can't be looked at before something else is there
+  !  it is refused; nothing is applied while a plan has one
+";
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show what would change; reads only
-    #[command(after_help = "Example:\n  cfrt plan plans/prod.toml --detailed-exitcode")]
+    #[command(after_help = format!("{SIGNS}\nExample:\n  cfrt plan plans/prod.toml --detailed-exitcode"))]
     Plan(PlanArguments),
     /// Tell what has moved in the cluster since it was last applied, and who
     /// moved it; reads only
@@ -39,6 +53,13 @@ pub(crate) enum Command {
     /// what they said of their owner
     #[command(after_help = "Example:\n  cfrt unadopt plans/prod.toml")]
     Unadopt(ApplyArguments),
+    /// Print the objects with which the cluster looks for drift by itself:
+    /// an account that may read what it must, the files, and a CronJob; the
+    /// values files stand in a ConfigMap as they are
+    #[command(
+        after_help = "Example:\n  cfrt schedule plans/prod.toml --image registry.example.com/cfrt:1.0.0 | kubectl apply --filename -"
+    )]
+    Schedule(ScheduleArguments),
     /// Show which tasks there are and what comes after what; reads only
     #[command(after_help = "Example:\n  cfrt graph plans/prod.toml --output mermaid")]
     Graph(GraphArguments),
@@ -127,6 +148,26 @@ pub(crate) struct ApplyArguments {
     pub(crate) yes: bool,
 }
 
+/// The arguments of `cfrt schedule`.
+#[derive(Debug, Args)]
+pub(crate) struct ScheduleArguments {
+    /// The desired state, a TOML file
+    pub(crate) file: PathBuf,
+    /// The image that is run: its entry point is cfrt, and it has helm in its PATH
+    #[arg(long)]
+    pub(crate) image: String,
+    /// When, in the words of cron
+    #[arg(long, value_name = "CRON", default_value = "17 * * * *")]
+    pub(crate) at: String,
+    /// The namespace of the job, where it isn't the runtime's own
+    #[arg(long)]
+    pub(crate) namespace: Option<String>,
+    /// The helm binary to render charts with; where nothing is said, the one
+    /// that CFRT_HELM names, or else the first in PATH
+    #[arg(long, value_name = "PATH")]
+    pub(crate) helm: Option<PathBuf>,
+}
+
 /// The arguments of `cfrt graph`.
 #[derive(Debug, Args)]
 pub(crate) struct GraphArguments {
@@ -200,6 +241,8 @@ pub(crate) enum Topic {
     Apply,
     /// The command `unadopt`
     Unadopt,
+    /// The command `schedule`
+    Schedule,
     /// The command `graph`
     Graph,
     /// The command `explain`

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod ending;
 mod exit;
 mod file;
 mod hints;
@@ -9,6 +10,7 @@ mod interrupts;
 mod load;
 mod pipeline;
 mod render;
+mod schedule;
 mod screen;
 mod trouble;
 

@@ -12,7 +12,7 @@ use cfrt_engine::graph::ResourceGraph;
 use cfrt_engine::observe::{Observations, observe};
 use cfrt_engine::plan::{Plan, Step, plan};
 use cfrt_engine::source::Sources;
-use cfrt_engine::task::TaskId;
+use cfrt_engine::task::{Expansion, TaskId};
 use cfrt_providers::KINDS;
 use cfrt_providers::drivers::release::history::ReleaseName;
 use cfrt_providers::kinds::crd_adoption::unadoption;
@@ -67,6 +67,8 @@ pub(crate) struct TaskNote {
     pub(crate) after: Vec<TaskId>,
     /// What the user should know of it, as sentences.
     pub(crate) remarks: Vec<String>,
+    /// What it means where it has no resources.
+    pub(crate) nothing: &'static str,
 }
 
 /// The resources of a file, and the world that they are in.
@@ -223,5 +225,6 @@ pub(crate) fn tasks(sources: &Sources) -> Result<Tasks, Trouble> {
 }
 
 fn note(task: &Expanded) -> TaskNote {
-    TaskNote { id: task.id.clone(), after: task.after.clone(), remarks: task.expansion.remarks.clone() }
+    let Expansion { remarks, nothing, .. } = &task.expansion;
+    TaskNote { id: task.id.clone(), after: task.after.clone(), remarks: remarks.clone(), nothing }
 }

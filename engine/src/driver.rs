@@ -45,6 +45,11 @@ pub trait Driver<W>: Send + Sync {
         None
     }
 
+    /// What the user is to know once a step has failed, where the failure itself has no advice; empty for nothing. Pure.
+    fn advice(&self, _step: &Step) -> String {
+        String::new()
+    }
+
     /// Carries a step out; for the owner of a bracket, opens it. Writes.
     fn apply<'a>(&'a self, world: &'a W, step: &'a Step) -> Effect<'a, Applied>;
 

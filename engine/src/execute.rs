@@ -263,8 +263,11 @@ impl<'a, W: Discreet> Run<'a, W> {
         self.end(start.node, &Ended::Blocked(Because::Stopped));
     }
 
-    fn fail(&mut self, start: Start, failure: Failure) {
+    fn fail(&mut self, start: Start, mut failure: Failure) {
         let step = self.step(start);
+        if failure.hint.is_empty() {
+            failure.hint = self.driver(step).advice(step);
+        }
         let id = step.resource.id.clone();
         self.remember(start.index, &failure);
         self.finish(step, step.change.action, Outcome::Failed(failure));

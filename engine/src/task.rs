@@ -107,4 +107,6 @@ pub struct Expansion {
     pub brackets: Vec<Bracket>,
     /// What the user should know of it besides, as sentences.
     pub remarks: Vec<String>,
+    /// What it means that there are no resources, as a lower-case fragment.
+    pub nothing: &'static str,
 }

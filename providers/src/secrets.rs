@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use cfrt_engine::driver::DriverError;
+use cfrt_engine::driver::{DriverError, Fault};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -185,8 +185,13 @@ async fn from_cluster(
     Ok(found.map(|(_, secret)| secret))
 }
 
+/// What the file says is in a variable or another file, is there or the file is wrong; the cluster is the world.
 fn failed(source: &Source, error: impl Into<Box<dyn Error + Send + Sync>>) -> DriverError {
-    DriverError::new(format!("reading a secret from {source}"), error).hint(hint(source))
+    let fault = match source {
+        Source::Env(_) | Source::File(_) => Fault::Input,
+        Source::Secret { .. } => Fault::World,
+    };
+    DriverError::new(format!("reading a secret from {source}"), error).fault(fault).hint(hint(source))
 }
 
 /// How a value comes to where it is looked for.

@@ -12,6 +12,7 @@ use cfrt_engine::facts::{Cluster, Facts};
 use cfrt_engine::plan::Plan;
 use cfrt_engine::resource::{Address, Resource};
 use kube::config::Config;
+use serde_json::Value;
 
 use crate::cache_folder::CacheFolder;
 use crate::drivers::hook::HookRuns;
@@ -164,6 +165,14 @@ impl World {
             let values = change.fields.iter_mut().flat_map(|field| [&mut field.before, &mut field.after]);
             values.flatten().for_each(|value| mask.seal_within(value));
         }
+    }
+
+    /// A value of a resource as a plan shows it, with every secret value that this run has seen sealed.
+    pub fn concealed(&self, resource: &Resource, value: &Value) -> Value {
+        let mut value = value.clone();
+        let Address { scope, name, .. } = resource.id.address.clone();
+        self.vault.mask(&BTreeSet::from([scope, name])).seal_within(&mut value);
+        value
     }
 
     /// A text about a resource without any secret value that this run has seen.

@@ -36,14 +36,20 @@ pub(crate) fn run() -> Result<()> {
     println!("{}", fs::read_to_string(stage.folder.path().join(FILE))?);
     say("The cluster is empty, so the plan lists every object that will be written. It only reads.");
     stage.cfrt(&["plan", FILE])?;
-    say("Apply writes them, each as soon as what it needs is settled, and waits until all of them are ready.");
+    say(
+        "Apply runs the hooks of an installation, writes the objects, each as soon as what it needs is settled, and waits \
+         until all of them are ready.",
+    );
     stage.cfrt(&["apply", FILE, "--yes"])?;
     say("The same file again: everything is as it should be, and the plan has nothing to do.");
     stage.cfrt(&["plan", FILE])?;
-    say("Now one value of the chart changes: app-proxy gets a second replica. The plan shows that field alone.");
+    say(
+        "Now one value of the chart changes: app-proxy gets a second replica. The plan shows that field, the new revision \
+         of the release, and the hooks that the chart runs with each upgrade.",
+    );
     stage.write_desired_state(2)?;
     stage.cfrt(&["plan", FILE])?;
-    say("Apply writes that one object and Helm's record of the release.");
+    say("Apply runs these hooks, and writes that one object and Helm's record of the release.");
     stage.cfrt(&["apply", FILE, "--yes"])?;
     say("That was all. The control plane stops, and its data are removed.");
     Ok(())

@@ -6,6 +6,7 @@ mod assets;
 mod bench;
 mod control_plane;
 mod demo;
+mod man;
 mod measure;
 mod needs;
 mod process;
@@ -56,6 +57,12 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
+    /// Write the man pages of cfrt and its commands.
+    Man {
+        /// Where to.
+        #[arg(default_value = "target/man")]
+        folder: PathBuf,
+    },
     /// Check what the compiler does not: size, first lines, reasons, registration, the README's commands.
     Tidy,
     /// Print the sizes and shares that CONTRIBUTING.md sets bounds for.
@@ -100,6 +107,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo => demo::run(),
         Command::Test { package, arguments } => test::run(&package, &arguments),
         Command::Bench { quick } => bench::run(if quick { Effort::Quick } else { Effort::Whole }),
+        Command::Man { folder } => man::run(&folder),
         Command::Tidy => tidy::run(),
         Command::Shape => shape::run(),
         Command::ControlPlane(command) => run_control_plane(command),

@@ -23,6 +23,7 @@ pub(crate) fn run(topic: Option<Topic>) -> Result<Exit, Trouble> {
         Some(Topic::Apply) => command_help(Some("apply")),
         Some(Topic::Unadopt) => command_help(Some("unadopt")),
         Some(Topic::Explain) => command_help(Some("explain")),
+        Some(Topic::Schedule) => command_help(Some("schedule")),
         Some(Topic::Graph) => command_help(Some("graph")),
         Some(Topic::Completions) => command_help(Some("completions")),
         Some(Topic::Schema) => command_help(Some("schema")),

@@ -1,9 +1,11 @@
 //! `cfrt unadopt`: what an adoption took, shown, agreed to, and given back.
 
-use crate::args::ApplyArguments;
+use crate::args::{ApplyArguments, Output};
 use crate::commands::apply::carry_through;
 use crate::exit::Exit;
-use crate::pipeline::prepare_return;
+use crate::load::load;
+use crate::pipeline::{prepare_return, tasks};
+use crate::screen;
 use crate::trouble::Trouble;
 
 /// Shows what is given back, asks, and gives it back.
@@ -12,6 +14,11 @@ use crate::trouble::Trouble;
 ///
 /// As `cfrt apply`.
 pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
+    let sources = load(&arguments.common.file)?;
+    let adopts = tasks(&sources)?.entries.iter().any(|entry| entry.id.kind == "crd-adoption");
     let carried = carry_through(arguments, prepare_return(&arguments.common).await?).await?;
+    if adopts && carried.exit == Exit::Done && arguments.common.output == Output::Text {
+        screen::print("The file still has `[crds]`: the next plan takes the definitions again.\n")?;
+    }
     Ok(carried.exit)
 }

@@ -215,8 +215,8 @@ mod tests {
         let phases = phases.iter().map(|phase| phase.iter().map(|name| id(name)).collect()).collect();
         let brackets = vec![Bracket { owner: id("release"), phases }];
         let task = TaskId { kind: "chart", name: String::new() };
-        let expansion = Expansion { resources, brackets, remarks: Vec::new() };
-        let note = TaskNote { id: task.clone(), after: Vec::new(), remarks: Vec::new() };
+        let expansion = Expansion { resources, brackets, ..Expansion::default() };
+        let note = TaskNote { id: task.clone(), after: Vec::new(), remarks: Vec::new(), nothing: "" };
         let graph = ResourceGraph::new(vec![Expanded { id: task, after: Vec::new(), expansion }]).expect("it is sound");
         Drawing::of_resources(&graph, &[note])
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::pipeline::About;
 use crate::render::clean::clean;
 use crate::render::fields::on_one_line;
-use crate::render::secret::is_hidden;
+use crate::render::secret::shown;
 use crate::render::text::note;
 use crate::render::words::{DIM, name, paint, plural, who};
 
@@ -73,10 +73,10 @@ pub(crate) fn what(finding: &Finding) -> String {
     if path.is_empty() {
         return word.to_owned();
     }
-    if is_hidden(finding) {
+    let Some(shown) = shown(&finding.resource.address, &finding.path, [&finding.was, &finding.is]) else {
         return format!("{path} {word} (secret)");
-    }
-    let [was, is] = [&finding.was, &finding.is].map(|value| value.as_ref().and_then(short));
+    };
+    let [was, is] = shown.each_ref().map(|value| value.as_ref().and_then(short));
     match (sort, was, is) {
         (Sort::Changed | Sort::Moved, Some(was), Some(is)) => format!("{path} {was} → {is}"),
         (Sort::Changed | Sort::Moved, None, Some(is)) if finding.was.is_none() => format!("{path} {word} to {is}"),

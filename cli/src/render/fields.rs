@@ -8,7 +8,7 @@ use serde_json::Value;
 use similar::{ChangeTag, DiffOp, TextDiff};
 
 use crate::render::clean::{clean, is_hostile};
-use crate::render::secret::is_secret;
+use crate::render::secret::shown;
 use crate::render::words::{ADDED, DIM, REMOVED, paint, who};
 
 /// The longest list or table that is shown on one line: indented, it fits into 80 columns.
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// The path of a field, and below it what was there and what will be; who moved it in the cluster stands at its right.
 pub(crate) fn lines(address: &Address, field: &FieldChange) -> Vec<String> {
     let path = clean(&field.path);
-    if is_secret(address, field) {
+    let Some([before, after]) = shown(address, &field.path, [&field.before, &field.after]) else {
         let verb = match (&field.before, &field.after) {
             (None, _) => "set",
             (Some(_), None) => "removed",
@@ -33,8 +33,8 @@ pub(crate) fn lines(address: &Address, field: &FieldChange) -> Vec<String> {
         };
         let line = format!("{path}   (secret, {verb})");
         return vec![with_origin(line, field.origin.as_ref())];
-    }
-    let values = values([field.before.as_ref(), field.after.as_ref()]);
+    };
+    let values = values([before.as_ref(), after.as_ref()]);
     let mut lines: Vec<String> = values.into_iter().map(|line| format!("  {line}")).collect();
     let mut first = path.into_owned();
     // Beside two short values there is room; a longer difference has its own last line.

@@ -11,20 +11,19 @@ use cfrt_engine::report::Report;
 use cfrt_engine::resource::{Address, Part, ResourceId};
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::args::Format;
 use crate::exit::Exit;
 use crate::pipeline::About;
 use crate::render::clean::is_hostile;
 use crate::render::drift::told;
-use crate::render::secret::{is_hidden, is_secret};
+use crate::render::secret::shown;
 use crate::render::wire::{
     ActionWord, AppliedOutput, ApplyFormat, ApplyOutput, ApplySummary, DriftFormat, DriftOutput, DriftSummary,
     FaultWord, FieldOutput, FindingOutput, IgnoredOutput, OriginOutput, OriginWord, OutcomeWord, PlanFormat,
     PlanOutput, PlanSummary, SortWord, StepOutput, TargetOutput, TaskOutput,
 };
-use crate::render::words::hidden_behind;
+use crate::render::words::{Mark, hidden_behind};
 
 /// How each step ended that has.
 pub(crate) type Outcomes = HashMap<ResourceId, Outcome>;
@@ -90,8 +89,9 @@ pub(crate) fn drift(about: &About, drift: &Drift, exit: Exit) -> String {
 }
 
 fn finding(finding: &Finding) -> FindingOutput {
-    let secret = is_hidden(finding);
-    let shown = |value: &Option<Value>| if secret { None } else { value.clone() };
+    let shown = shown(&finding.resource.address, &finding.path, [&finding.was, &finding.is]);
+    let secret = shown.is_none();
+    let [was, is] = shown.unwrap_or_default();
     let Moved { by, via, at, was: _ } = finding.moved.clone();
     FindingOutput {
         id: finding.fingerprint.clone(),
@@ -100,8 +100,8 @@ fn finding(finding: &Finding) -> FindingOutput {
         task: finding.task.to_string(),
         sort: sort(finding.sort),
         path: Some(finding.path.clone()).filter(|path| !path.is_empty()),
-        was: shown(&finding.was),
-        is: shown(&finding.is),
+        was,
+        is,
         secret,
         manager: by,
         subresource: via,
@@ -191,7 +191,7 @@ fn step(step: &Step) -> StepOutput {
         address: address.to_string(),
         part: self::part(part),
         task: step.resource.task.to_string(),
-        action: action(step.change.action),
+        action: action(step),
         hidden_behind: hidden_behind(step).map(ToString::to_string),
         reason: step.change.reason.clone(),
         origin: step.change.origin.as_ref().map(origin),
@@ -208,9 +208,9 @@ fn part(part: &Part) -> Option<String> {
 }
 
 fn field(address: &Address, field: &FieldChange) -> FieldOutput {
-    let secret = is_secret(address, field);
-    let shown = |value: &Option<Value>| if secret { None } else { value.clone() };
-    let (before, after) = (shown(&field.before), shown(&field.after));
+    let shown = shown(address, &field.path, [&field.before, &field.after]);
+    let secret = shown.is_none();
+    let [before, after] = shown.unwrap_or_default();
     FieldOutput { path: field.path.clone(), before, after, secret, origin: field.origin.as_ref().map(origin) }
 }
 
@@ -246,8 +246,10 @@ fn applied(step: &Step, outcome: Option<&Outcome>) -> AppliedOutput {
 }
 
 fn plan_summary(plan: &Plan) -> PlanSummary {
+    let hooks = plan.steps.iter().filter(|step| Mark::of(step) == Mark::Run).count();
     PlanSummary {
-        create: plan.count(Action::Create),
+        create: plan.count(Action::Create) - hooks,
+        run: hooks,
         update: plan.count(Action::Update),
         replace: plan.count(Action::Replace),
         delete: plan.count(Action::Delete),
@@ -258,15 +260,16 @@ fn plan_summary(plan: &Plan) -> PlanSummary {
     }
 }
 
-fn action(action: Action) -> ActionWord {
-    match action {
-        Action::Keep => ActionWord::Keep,
-        Action::Migrate => ActionWord::Migrate,
-        Action::Create => ActionWord::Create,
-        Action::Update => ActionWord::Update,
-        Action::Replace => ActionWord::Replace,
-        Action::Delete => ActionWord::Delete,
-        Action::Refuse => ActionWord::Refuse,
+fn action(step: &Step) -> ActionWord {
+    match Mark::of(step) {
+        Mark::Keep => ActionWord::Keep,
+        Mark::Migrate => ActionWord::Migrate,
+        Mark::Create | Mark::Hidden => ActionWord::Create,
+        Mark::Run => ActionWord::Run,
+        Mark::Update => ActionWord::Update,
+        Mark::Replace => ActionWord::Replace,
+        Mark::Delete => ActionWord::Delete,
+        Mark::Refuse => ActionWord::Refuse,
     }
 }
 
@@ -286,7 +289,7 @@ fn fault(fault: Fault) -> FaultWord {
 mod tests {
     use cfrt_engine::change::Change;
     use cfrt_engine::event::Failure;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::render::samples::{

@@ -6,6 +6,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snip
 use cfrt_engine::source::{Mistake, Mistakes, Source, Sources, Span};
 
 use crate::render::clean::{clean, defused};
+use crate::render::secret::sounds_secret;
 
 /// The longest line of a file that is shown whole; of a longer one, what is around the place.
 const WIDTH: usize = 100;
@@ -62,19 +63,15 @@ fn excerpt<'a>(sources: &Sources, mistake: &Mistake, source: &'a Source) -> Snip
     Snippet::source(text).path(clean(&source.path.to_string_lossy()).into_owned())
 }
 
-/// What a key is called whose value is probably a secret, also where the key is misspelt or the file is no TOML.
-const TELLING: [&str; 8] =
-    ["token", "password", "passwd", "passphrase", "credential", "apikey", "api_key", "private_key"];
-
 /// The text with stars for the plain values of keys that sound like secrets, so that offsets still hold.
 ///
+/// That is also done where the key is misspelt, or the file is no TOML.
 /// A table or a list stands as it is: a token's place is one.
 fn without_secrets(text: &str) -> String {
     let line = |line: &str| {
         let Some((key, value)) = line.split_once('=') else { return line.to_owned() };
-        let key_lowered = key.to_lowercase();
         let plain = !value.trim_start().starts_with(['{', '[']);
-        if !plain || !TELLING.iter().any(|word| key_lowered.contains(word)) {
+        if !plain || !sounds_secret(key) {
             return line.to_owned();
         }
         let quote = |c| matches!(c, '"' | '\'');

@@ -147,6 +147,7 @@ pub(crate) fn about(tasks: &[(&'static str, &[&str])]) -> About {
         id: task(kind),
         after: Vec::new(),
         remarks: remarks.iter().map(|remark| (*remark).to_owned()).collect(),
+        nothing: "none is wanted",
     };
     About {
         facts: sample_facts(),

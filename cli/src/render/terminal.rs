@@ -257,7 +257,7 @@ mod tests {
     fn chart() -> TaskProgress {
         let step = |name, action| sample("chart", core("ConfigMap", name), Change::of(action));
         let plan = plan(vec![step("a", Action::Create), step("b", Action::Create), step("c", Action::Keep)]);
-        let note = TaskNote { id: task("chart"), after: vec![task("namespace")], remarks: Vec::new() };
+        let note = TaskNote { id: task("chart"), after: vec![task("namespace")], remarks: Vec::new(), nothing: "" };
         TaskProgress::new(&note, &plan, 9)
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use cfrt_engine::change::{Action, Origin};
+use cfrt_engine::driver::Stamp;
 use cfrt_engine::plan::{Plan, Step};
 use cfrt_engine::report::Report;
 use cfrt_engine::resource::ResourceId;
@@ -107,13 +108,16 @@ fn chart(step: &Step) -> Option<String> {
 
 fn block(task: &TaskNote, plan: &Plan, widest: usize) -> Vec<String> {
     let steps: Vec<&Step> = plan.in_order().filter(|step| step.resource.task == task.id).collect();
-    let mut lines = vec![format!("  {:<widest$}  {}", clean(&task.id.to_string()), summary(&steps))];
+    let mut lines = vec![format!("  {:<widest$}  {}", clean(&task.id.to_string()), summary(&steps, task.nothing))];
     let acting = steps.into_iter().filter(|step| Mark::of(step) != Mark::Keep);
     lines.extend(acting.flat_map(entry));
     lines
 }
 
-fn summary(steps: &[&Step]) -> String {
+fn summary(steps: &[&Step], nothing: &str) -> String {
+    if steps.is_empty() {
+        return format!("{} nothing: {nothing}", Mark::Keep.painted());
+    }
     if let [only] = steps
         && Mark::of(only) == Mark::Keep
     {
@@ -172,6 +176,11 @@ pub(crate) fn note(remark: &str) -> Vec<String> {
     clean_lines(remark).enumerate().map(line).collect()
 }
 
+/// Whether a hook takes the place of something that is there before the plan is begun.
+fn replaces_earlier(step: &Step) -> bool {
+    Mark::of(step) == Mark::Run && step.expects().is_some_and(|stamp| *stamp != Stamp::default())
+}
+
 fn conclusion(plan: &Plan) -> String {
     let count = |mark| plan.steps.iter().filter(|step| Mark::of(step) == mark).count();
     if count(Mark::Keep) == plan.steps.len() {
@@ -179,8 +188,17 @@ fn conclusion(plan: &Plan) -> String {
     }
     let counted = Mark::ALL.into_iter().filter(|mark| count(*mark) > 0).map(|mark| mark.counted(count(mark)));
     let harmless = count(Mark::Delete) + count(Mark::Replace) == 0;
-    let comfort = if harmless { " Nothing is deleted or replaced." } else { "" };
-    format!("Plan: {}.{comfort}", counted.collect::<Vec<_>>().join(", "))
+    let replacing = match plan.steps.iter().filter(|step| replaces_earlier(step)).count() {
+        0 => String::new(),
+        1 => " 1 hook replaces what an earlier run left.".to_owned(),
+        many => format!(" {many} hooks replace what an earlier run left."),
+    };
+    let comfort = match (harmless, replacing.is_empty()) {
+        (true, true) => " Nothing is deleted or replaced.",
+        (true, false) => " Nothing else is deleted or replaced.",
+        (false, _) => "",
+    };
+    format!("Plan: {}.{replacing}{comfort}", counted.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]

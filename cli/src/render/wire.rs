@@ -180,6 +180,8 @@ pub(super) struct AppliedOutput {
 pub(super) struct PlanSummary {
     /// How many are made.
     pub(super) create: usize,
+    /// How many hooks run.
+    pub(super) run: usize,
     /// Of how many some fields are written.
     pub(super) update: usize,
     /// How many are deleted and made again.
@@ -229,6 +231,8 @@ pub(super) enum ActionWord {
     Migrate,
     /// It is made.
     Create,
+    /// It is a hook, and runs.
+    Run,
     /// Some of its fields are written.
     Update,
     /// It is deleted and made again.

@@ -223,3 +223,17 @@ pub(crate) fn paint(style: Style, what: impl std::fmt::Display) -> String {
 pub(crate) fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("{count} {noun}") } else { format!("{count} {noun}s") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::SIGNS;
+
+    #[test]
+    fn every_sign_of_a_plan_is_explained_in_the_help_of_plan() {
+        for mark in Mark::ALL {
+            assert!(SIGNS.contains(&format!("\n  {}  ", mark.sign())), "{mark:?}");
+        }
+        assert_eq!(SIGNS.lines().count(), 1 + Mark::ALL.len());
+    }
+}

@@ -48,6 +48,7 @@ pub(crate) struct Field {
 #[serde(default)]
 pub(crate) struct Summary {
     pub(crate) create: usize,
+    pub(crate) run: usize,
     pub(crate) update: usize,
     pub(crate) replace: usize,
     pub(crate) delete: usize,

@@ -68,6 +68,12 @@ fn a_definition_that_no_release_has_is_adopted_once_and_given_back_as_it_was() {
     let reason = &refused.step(&format!("CustomResourceDefinition {}", adopted.definition)).reason;
     assert!(reason.contains("`[crds] adopt = \"all\"` takes it over"), "{reason}");
 
+    adopted.says("adopt = \"rollouts\"");
+    let plan = scenario.plan_at_all();
+    assert!(plan.refused().len() == 1 && plan.refused()[0].contains("`[crds] adopt = \"all\"` takes it over"));
+    let shown = scenario.cfrt(&["plan", "desired.toml"]).exits(5).stdout;
+    assert!(shown.contains("= nothing: the chart brings no definition that `[crds] adopt` names"), "{shown}");
+
     adopted.says("adopt = \"all\"");
     let judged = judge::apply(scenario).done();
     let paths: Vec<&str> =
@@ -82,6 +88,7 @@ fn a_definition_that_no_release_has_is_adopted_once_and_given_back_as_it_was() {
 
     let shown = scenario.cfrt(&["unadopt", "desired.toml", "--yes"]).exits(0);
     assert!(shown.stdout.contains("given back as it was"), "{shown}");
+    assert!(shown.stdout.ends_with("still has `[crds]`: the next plan takes the definitions again.\n"), "{shown}");
     assert_eq!(adopted.said(), before);
     let mark = audit::mark();
     scenario.cfrt(&["unadopt", "desired.toml", "--yes"]).exits(0);
@@ -156,8 +163,8 @@ impl Adopted {
     fn is_refused_without(&self, owner: &str, before: &Value) {
         self.says("adopt = \"all\"\ntake_from = [\"someone/else\"]");
         let judged = judge::apply(&self.scenario).exits(5);
-        let refused = &judged.plan.adoption(&self.definition).reason;
-        assert!(refused.contains(&format!("take_from = [\"{owner}\"]")), "{refused}");
+        let refused = judged.plan.refused();
+        assert!(refused.len() == 1 && refused[0].contains(&format!("take_from = [\"{owner}\"]")), "{refused:?}");
         assert_eq!(judged.writes().len(), 0);
         assert_eq!(self.whole(), *before);
     }

@@ -74,9 +74,9 @@ fn a_deployment_that_never_comes_up_skips_only_what_waits_for_all() {
         let judged = judge::apply(&scenario).done();
         let image = "spec.template.spec.containers[main].image";
         let told = judged.plan.told(&scenario.namespace);
-        assert_eq!(told, ["create Job last (post-upgrade)", &format!("update Deployment broken {image}")]);
-        let reason = &judged.plan.release().reason;
-        assert_eq!(reason, "revision 2: revision 1 is failed");
+        assert_eq!(told, ["run Job last (post-upgrade)", &format!("update Deployment broken {image}")]);
+        let (reason, failed) = (&judged.plan.release().reason, "revision 2: revision 1 is failed; values changed: ");
+        assert!(reason.starts_with(failed) && reason.ends_with("containers[main].image"), "{reason}");
         assert_eq!(scenario.revisions(), ["1 failed", "2 deployed"]);
         scenario.detailed().exits(0);
     }
@@ -128,7 +128,7 @@ fn what_the_server_does_not_take_skips_only_what_needs_it() {
     scenario.values(&values(&objects("a-key"), 0));
     let judged = judge::apply(&scenario).done();
     let told = judged.plan.told(&scenario.namespace);
-    let create = ["create ConfigMap wrong", "create Deployment needing", "create Job last (post-upgrade)"];
+    let create = ["create ConfigMap wrong", "create Deployment needing", "run Job last (post-upgrade)"];
     assert_eq!(told, create);
     assert_eq!(scenario.revisions(), ["1 failed", "2 deployed"]);
     scenario.detailed().exits(0);

@@ -37,6 +37,9 @@ fn what_an_earlier_run_left_is_told_and_nothing_else_is_deleted() {
     let before = ["job/job", "configmap/fresh", "configmap/kept"].map(|object| uid(&scenario, object));
 
     scenario.values(&values("two", hooks, ""));
+    let shown = scenario.cfrt(&["plan", "desired.toml"]).exits(0).stdout;
+    let left = " 3 hooks replace what an earlier run left. Nothing else is deleted or replaced.\n";
+    assert!(shown.ends_with(left), "{shown}");
     let judged = judge::apply(&scenario).done();
     assert_eq!(reason(&judged.plan, "job"), "hook, weight 0; replaces what an earlier run left");
     assert_eq!(reason(&judged.plan, "fresh"), "hook, weight 0; replaces what an earlier run left");

@@ -23,5 +23,6 @@ mod order;
 mod pending;
 mod record;
 mod runtime;
+mod schedule;
 mod values;
 mod writers;

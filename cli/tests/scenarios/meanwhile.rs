@@ -6,6 +6,7 @@ use crate::common::judge;
 use crate::common::plan::Plan;
 use crate::common::process::until;
 use crate::common::scenario::Scenario;
+use crate::common::tools::Helm;
 
 /// Values whose Deployment isn't ready before its image is another one.
 const STUCK: &str = "deployment: {image: 'quay.io/example/small:does-not-exist'}";
@@ -89,6 +90,47 @@ fn an_object_that_someone_made_after_the_plan_stays_as_it_is() {
     );
     assert_eq!(code, 6, "{told}");
     assert_eq!(scenario.get(&format!("configmap/{name}")), made);
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_field_that_someone_changed_after_the_plan_is_not_overwritten() {
+    let scenario = Scenario::small("changed-meanwhile");
+    let values = |greeting: &str| {
+        let hook = "{name: first, event: pre-upgrade, suspend: true}";
+        format!("{{deployment: {{enabled: false}}, hooks: [{hook}], data: {{greeting: {greeting}}}}}")
+    };
+    scenario.values(&values("one"));
+    judge::apply(&scenario).done();
+    scenario.values(&values("two"));
+    let name = scenario.release.as_str();
+    let meddle = |scenario: &Scenario| {
+        let theirs = json!({"data": {"greeting": "theirs"}}).to_string();
+        scenario.kubectl(&["patch", "configmap", name, "--patch", &theirs]).exits(0);
+        let resume = json!({"spec": {"suspend": false}}).to_string();
+        scenario.kubectl(&["patch", "job", "first", "--patch", &resume]).exits(0);
+    };
+    let (applied, told, code) = meddled(&scenario, "job/first", meddle);
+    let expected = format!("updating ConfigMap {name}/{name}: data.greeting was changed meanwhile");
+    assert_eq!((causes(&applied, &format!("ConfigMap {name}/{name}")), code), (expected, 6), "{told}");
+    assert_eq!(scenario.get(&format!("configmap/{name}"))["data"]["greeting"], "theirs");
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_release_that_is_uninstalled_while_it_is_waited_for_is_not_told_as_recorded() {
+    for helm in Helm::BOTH {
+        let scenario = Scenario::small("uninstalled");
+        scenario.values(STUCK);
+        let meddle = |scenario: &Scenario| drop(scenario.helm(helm, &["uninstall", &scenario.release]).exits(0));
+        let (applied, told, code) = meddled(&scenario, &format!("deployment/{}", scenario.release), meddle);
+        assert_eq!((code, applied.release().outcome.as_deref()), (6, Some("failed")), "{told}");
+        let causes = applied.release().causes.join(": ");
+        let said =
+            ["someone else has taken it over meanwhile: it is uninstalling", "someone has uninstalled it meanwhile"];
+        assert!(said.iter().any(|said| causes.contains(said)), "{causes}");
+        assert_eq!(scenario.revisions(), [""; 0]);
+    }
 }
 
 /// A definition of widgets with these versions, each with whether it is served.

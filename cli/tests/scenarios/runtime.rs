@@ -7,14 +7,14 @@ use crate::common::tools::Helm;
 use crate::common::words::{same, words};
 
 const HOOKS: [&str; 8] = [
-    "create ClusterRole validate-values-cr (pre-upgrade)",
-    "create ClusterRoleBinding validate-values-crb (pre-upgrade)",
-    "create Job argo-cd-redis-secret-init (pre-upgrade)",
-    "create Job validate-values (pre-upgrade)",
-    "create Role argo-cd-redis-secret-init (pre-upgrade)",
-    "create RoleBinding argo-cd-redis-secret-init (pre-upgrade)",
-    "create ServiceAccount argo-cd-redis-secret-init (pre-upgrade)",
-    "create ServiceAccount validate-values-sa (pre-upgrade)",
+    "run ClusterRole validate-values-cr (pre-upgrade)",
+    "run ClusterRoleBinding validate-values-crb (pre-upgrade)",
+    "run Job argo-cd-redis-secret-init (pre-upgrade)",
+    "run Job validate-values (pre-upgrade)",
+    "run Role argo-cd-redis-secret-init (pre-upgrade)",
+    "run RoleBinding argo-cd-redis-secret-init (pre-upgrade)",
+    "run ServiceAccount argo-cd-redis-secret-init (pre-upgrade)",
+    "run ServiceAccount validate-values-sa (pre-upgrade)",
 ];
 
 /// What an upgrade does besides its hooks.

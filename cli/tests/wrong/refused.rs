@@ -118,3 +118,25 @@ fn a_field_that_can_not_be_changed_is_shown_with_the_words_of_the_server() {
                Invalid value: {\"matchLabels\":{\"app\":\"two\"}}: field is immutable";
     says(&text, "Deployment NAMESPACE/app", &format!("{refusal}{app}"));
 }
+
+#[test]
+#[ignore = "needs a control plane and helm"]
+fn a_token_that_someone_else_put_there_is_left_alone_unless_it_is_the_same() {
+    let scenario = Scenario::small("their-token");
+    scenario.write("desired.toml", &format!("{}\n[platform]\ntoken = {{ file = \"token\" }}\n", scenario.desired()));
+    scenario.write("token", "ours");
+    let _made = scenario.kubectl(&["create", "namespace", &scenario.namespace]).exits(0);
+    let create = ["create", "secret", "generic", "cfrt-platform-token", "--from-literal=token=theirs"];
+    let _theirs = scenario.kubectl(&create).exits(0);
+    let there = scenario.get("secret/cfrt-platform-token");
+    let plan = scenario.plan_at_all();
+    let refused = plan.refused();
+    assert!(refused.len() == 1 && refused[0].contains("Secret") && refused[0].contains("someone else made it"));
+    scenario.cfrt(&["apply", "desired.toml", "--yes"]).exits(5);
+    assert_eq!(scenario.get("secret/cfrt-platform-token"), there);
+    scenario.write("token", "theirs");
+    assert_eq!(scenario.plan_at_all().refused(), [""; 0]);
+    scenario.cfrt(&["apply", "desired.toml", "--yes"]).exits(0);
+    assert_eq!(scenario.get("secret/cfrt-platform-token")["data"], there["data"]);
+    scenario.detailed().exits(0);
+}

@@ -90,6 +90,10 @@ impl Driver<World> for Hook {
         })
     }
 
+    fn advice(&self, step: &Step) -> String {
+        Settings::of(&step.resource).map(|hook| hook.advice()).unwrap_or_default()
+    }
+
     fn follow<'a>(&'a self, world: &'a World, resource: &'a Resource) -> BoxStream<'a, Result<Evidence, DriverError>> {
         match Target::new(world, resource, HELM) {
             Ok(target) if runs_to_an_end(&resource.id.address) => {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::kube::autoscale::is_autoscaled;
 use crate::kube::compare::compare;
 use crate::kube::difference::difference;
+use crate::kube::fields::has_written;
 use crate::kube::gvk::Gvk;
 use crate::kube::look::{key, look};
 use crate::kube::meanwhile::evidence;
@@ -34,6 +35,9 @@ pub const OWN: &str = "cfrt";
 /// The field manager of a chart's objects, as helm calls itself.
 pub const HELM: &str = "helm";
 
+/// How an object is taken over from others: by a part of its own.
+pub const APART: &str = "apart";
+
 /// What holds any Kubernetes object.
 pub struct Object;
 
@@ -47,6 +51,20 @@ impl Object {
     /// one doesn't.
     pub fn settings_of_chart(last: &LastApplied, dropped: &[String]) -> Value {
         with_last(json!({ "manager": HELM, "dropped": dropped }), last)
+    }
+
+    /// The same where others may have the object: how it is taken over from them, in the words of the file or [`APART`].
+    pub fn settings_taken(settings: Value, taken: Option<&str>) -> Value {
+        let mut settings = settings;
+        if let Some(taken) = taken {
+            settings["taken"] = taken.into();
+        }
+        settings
+    }
+
+    /// The settings of an object that is ours alone: one that someone else has made is theirs.
+    pub fn settings_of_ours() -> Value {
+        json!({ "manager": OWN, "ours": true })
     }
 
     /// The settings of an object that a release no longer has.
@@ -136,8 +154,12 @@ fn change(resource: &Resource, seen: &Observation) -> Change {
             let compared = || compared(resource, document, live, predicted.as_ref());
             match obstacle(resource, document, live) {
                 // What was ours shows what someone made of it.
-                Some(refused) if was_applied(resource) => Change { fields: compared().fields, ..refused },
-                Some(refused) => refused,
+                Some(refused) if refused.action == Action::Refuse && was_applied(resource) => {
+                    Change { fields: compared().fields, ..refused }
+                }
+                Some(left) => left,
+                // Our own comparison calls different what the server may call equal.
+                None if predicted.is_some() => left_to_others(resource, live, compared()),
                 None => compared(),
             }
         }
@@ -187,25 +209,40 @@ fn removal(resource: &Resource, live: &Value) -> Change {
     Change::of(Action::Delete).because("no longer in the chart")
 }
 
+/// A change, but for one of what is to be ours and someone else has made. One that is as we want it already may stay.
+fn left_to_others(resource: &Resource, live: &Value, change: Change) -> Change {
+    let is_theirs = resource.settings["ours"] == true && !has_written(live, OWN);
+    if change.action != Action::Update || !is_theirs {
+        return change;
+    }
+    let reason = "it is there already, and someone else made it; delete it by hand if nothing else needs it";
+    Change { action: Action::Refuse, ..change }.because(reason)
+}
+
 /// What stands in the way of writing an object at all.
 fn obstacle(resource: &Resource, document: &Document, live: &Value) -> Option<Change> {
     let refuse = |reason: String| Some(Change::of(Action::Refuse).because(reason));
+    let (ours, theirs) = (owner(&document.body), owner(live));
+    if resource.settings["taken"] == APART && ours.is_some() && ours != theirs {
+        // Said once, by the part that would take it over.
+        return Some(Change::of(Action::Keep).because("left as it is while it belongs to someone else"));
+    }
     if live.pointer("/metadata/deletionTimestamp").is_some() {
         return refuse(holding(live));
     }
     if manager(resource) != HELM {
         return None;
     }
-    match (owner(&document.body), owner(live)) {
+    match (ours, theirs) {
         (None, _) => None,
         (Some(ours), Some(theirs)) if ours == theirs => None,
         (Some(_), Some((release, namespace))) => {
-            refuse(format!("it belongs to release {namespace}/{release}{}", how_to_take(live)))
+            refuse(format!("it belongs to release {namespace}/{release}{}", how_to_take(resource)))
         }
         // Someone took the annotations away: the release had it, and the fields still say so. What helm makes of hooks, and of
         // the definitions in `crds/`, has none either, and is not the release's.
         (Some(_), None) if is_known_to_helm(live) && was_applied(resource) => None,
-        (Some(_), None) => refuse(format!("it is there already, and no release made it{}", how_to_take(live))),
+        (Some(_), None) => refuse(format!("it is there already, and no release made it{}", how_to_take(resource))),
     }
 }
 
@@ -214,9 +251,10 @@ fn is_known_to_helm(live: &Value) -> bool {
     managers.into_iter().any(|entry| entry["manager"] == HELM)
 }
 
-/// Definitions of others can be taken over; that is for the file to say.
-fn how_to_take(live: &Value) -> &'static str {
-    if live["kind"] == "CustomResourceDefinition" { "; `[crds] adopt = \"all\"` takes it over" } else { "" }
+/// Definitions of others can be taken over; that is for the file to say, and its kind knows how.
+fn how_to_take(resource: &Resource) -> String {
+    let says = resource.settings["taken"].as_str();
+    says.map_or_else(String::new, |says| format!("; `[crds] adopt = {says}` takes it over"))
 }
 
 /// The name and namespace of the release that an object says it belongs to.

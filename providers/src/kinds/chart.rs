@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use toml::Spanned;
 
+use super::crd_adoption::{self, Adopt};
 use crate::drivers::hook::{self, Earlier};
 use crate::drivers::object::origin::{LastApplied, with_last};
 use crate::drivers::object::{HELM, OWN, Object};
@@ -93,6 +94,7 @@ struct Stated {
 struct OneChart {
     question: ChartQuestion,
     stated: Vec<Stated>,
+    adopt: Option<Adopt>,
 }
 
 impl Kind for Chart {
@@ -198,7 +200,7 @@ impl Task for OneChart {
         let needs = ids(crds.iter().chain(early)).into_iter().map(Need::Resource).collect();
         let release = Resource { needs, ..release };
         let resources = [crds, vec![release], before, objects, removed, after].concat();
-        Ok(Expansion { resources, brackets: vec![bracket], remarks: answer.remarks.clone() })
+        Ok(Expansion { resources, brackets: vec![bracket], remarks: answer.remarks.clone(), nothing: "" })
     }
 }
 
@@ -219,7 +221,7 @@ impl OneChart {
             namespace: facts.runtime.namespace.get_ref().as_str().to_owned(),
             release: facts.runtime.release.get_ref().as_str().to_owned(),
         };
-        let chart = Self { question, stated };
+        let chart = Self { question, stated, adopt: crd_adoption::adopt(desired) };
         chart.check_facts(&chart.question.set)?;
         Ok(Some(chart))
     }
@@ -278,6 +280,7 @@ impl OneChart {
             let want = Want::Present(item.document.clone());
             let dropped = answer.dropped.get(&item.address).map_or(&[][..], Vec::as_slice);
             let settings = Object::settings_of_chart(&answer.last.of(&item.address), dropped);
+            let settings = Object::settings_taken(settings, crd_adoption::taken(self.adopt, &item.address));
             Resource { needs: needs.iter().map(whole).collect(), settings, ..object(id, &item.address, want, HELM) }
         });
         objects.collect()
@@ -297,6 +300,7 @@ fn hooks_of(id: &TaskId, owner: &ResourceId, answer: &ChartAnswer, hooks: &[Hook
             last: index + 1 == hooks.len(),
             due: answer.next.because.is_some(),
             was_object: answer.removed.contains(&hook.item.address),
+            lost: lost_with(hook, answer),
         };
         Resource {
             id: ResourceId { address: hook.item.address.clone(), part: Part::Fields(hook.event) },
@@ -309,6 +313,13 @@ fn hooks_of(id: &TaskId, owner: &ResourceId, answer: &ChartAnswer, hooks: &[Hook
         }
     };
     hooks.iter().enumerate().map(resource).collect()
+}
+
+/// The hooks that never succeed where this one of an installation fails: what follows is an upgrade.
+fn lost_with(hook: &HookItem, answer: &ChartAnswer) -> Vec<String> {
+    let this = |other: &HookItem| (other.event, &other.item.address) == (hook.event, &hook.item.address);
+    let rest = answer.hooks.iter().flatten().skip_while(|other| !this(other));
+    rest.filter(|hook| hook.runs_once()).map(|hook| hook.item.address.short().to_string()).collect()
 }
 
 /// A definition of a `crds/` folder: Helm makes it where there is none, and never touches it again.

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::chart;
+use crate::drivers::object::APART;
 use crate::drivers::object::adoption::{Former, Settings, ownership};
 use crate::drivers::object::origin::with_last;
 use crate::drivers::release::survey::ChartAnswer;
@@ -54,9 +55,12 @@ struct Table {
 /// Which definitions are taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-enum Adopt {
+pub(crate) enum Adopt {
+    /// All of them.
     All,
+    /// Those of Argo Rollouts.
     Rollouts,
+    /// None.
     None,
 }
 
@@ -95,6 +99,23 @@ fn check(desired: &DesiredState<'_>, adopt: Adopt) -> Result<(), Mistakes> {
         return Err(mistake.into());
     }
     Ok(())
+}
+
+/// How a definition that others have is taken over: `None` where it can't be.
+pub(crate) fn taken(adopt: Option<Adopt>, address: &Address) -> Option<&'static str> {
+    if !Gvk::of_address(address).is_crd() {
+        return None;
+    }
+    Some(match adopt {
+        Some(adopt) if adopt.takes(&address.name) => APART,
+        None | Some(Adopt::None) if Adopt::Rollouts.takes(&address.name) => "\"rollouts\"",
+        None | Some(Adopt::None | Adopt::Rollouts | Adopt::All) => "\"all\"",
+    })
+}
+
+/// Which definitions a file takes over; nothing where it doesn't say, or says something wrong.
+pub(crate) fn adopt(desired: &DesiredState<'_>) -> Option<Adopt> {
+    desired.table("crds").ok().flatten().map(|table: Table| table.adopt)
 }
 
 struct Adoption {
@@ -145,23 +166,24 @@ impl Task for Adoption {
     fn expand(&self, id: &TaskId, answers: &Answers) -> Result<Expansion, Mistakes> {
         let chart: &ChartAnswer = answers.get(0);
         let definitions = chart.objects.iter().filter(|item| Gvk::of_address(&item.address).is_crd());
-        let wanted = definitions.filter(|item| self.adopts(&item.address.name));
+        let wanted = definitions.filter(|item| self.adopt.takes(&item.address.name));
         let resources = wanted.map(|item| {
             let body = ownership(&item.address, &self.settings);
             let resource = adoption(id, item.address.clone(), body, &self.settings);
             Resource { settings: with_last(resource.settings, &chart.last.of(&item.address)), ..resource }
         });
         let resources = resources.collect();
-        Ok(Expansion { resources, ..Expansion::default() })
+        let nothing = "the chart brings no definition that `[crds] adopt` names";
+        Ok(Expansion { resources, nothing, ..Expansion::default() })
     }
 }
 
-impl Adoption {
-    fn adopts(&self, name: &str) -> bool {
-        match self.adopt {
-            Adopt::All => true,
-            Adopt::Rollouts => ROLLOUTS.contains(&name),
-            Adopt::None => false,
+impl Adopt {
+    fn takes(self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Rollouts => ROLLOUTS.contains(&name),
+            Self::None => false,
         }
     }
 }
@@ -187,7 +209,7 @@ impl Task for Return {
     fn expand(&self, id: &TaskId, answers: &Answers) -> Result<Expansion, Mistakes> {
         let undo: &Undo = answers.get(0);
         let resources = undo.iter().map(|(name, former)| self.resource(id, name, former)).collect();
-        Ok(Expansion { resources, ..Expansion::default() })
+        Ok(Expansion { resources, nothing: "no definition was taken over", ..Expansion::default() })
     }
 }
 

@@ -11,8 +11,8 @@ use cfrt_engine::source::Mistakes;
 use cfrt_engine::task::{Answers, Expansion, Kind, Question, Task, TaskId};
 use serde_json::{Value, json};
 
+use crate::drivers::object::Object;
 use crate::drivers::object::origin::{LastApplied, with_last};
-use crate::drivers::object::{OWN, Object};
 use crate::drivers::release::survey::ChartAnswer;
 use crate::kube::path::token;
 use crate::platform::{TokenSecret, platform};
@@ -158,7 +158,7 @@ impl Task for Copy {
             want: Want::Present(Document { body, holes: BTreeMap::from([(place, Hole::Secret)]) }.into()),
             needs: Vec::new(),
             trigger: Trigger::Differs,
-            settings: with_last(Object::settings(OWN), &self.last(answers)),
+            settings: with_last(Object::settings_of_ours(), &self.last(answers)),
         };
         Ok(Expansion { resources: vec![secret], ..Expansion::default() })
     }
@@ -175,7 +175,8 @@ impl Task for InPlace {
             Found::Sealed(_) => Vec::new(),
             Found::Lacking { what, hint } => vec![format!("{} is to hold the token: {what}\n{hint}", self.source)],
         };
-        Ok(Expansion { remarks, ..Expansion::default() })
+        let nothing = "the token stays where it is, in a Secret of the runtime's namespace";
+        Ok(Expansion { remarks, nothing, ..Expansion::default() })
     }
 }
 

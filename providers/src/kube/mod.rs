@@ -21,6 +21,7 @@ pub(crate) mod pick;
 pub mod podspec;
 pub mod quantity;
 pub mod read;
+pub mod rights;
 pub mod settle;
 mod sight;
 pub mod state;

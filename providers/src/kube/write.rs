@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backon::{ConstantBuilder, Retryable as _};
-use cfrt_engine::change::{Action, Change};
+use cfrt_engine::change::{Action, Change, FieldChange};
 use cfrt_engine::driver::{Depth, DriverError, Fault, Observation, Stamp, Wanted};
 use cfrt_engine::plan::Step;
 use cfrt_engine::resource::{Document, Resource, Want};
@@ -199,15 +199,9 @@ impl<'a> Target<'a> {
         let again = Wanted { resource: self.resource, depth: Depth::DryRun, before: Some(&seen) };
         let seen = if was_predicted { predict(self.world, &again, self.manager).await? } else { seen };
         let moved = diff(self.resource, &seen);
-        // A dry run names a field more exactly than our own comparison, so places are held against places.
-        let planned = |path: &str| {
-            step.change.fields.iter().any(|field| lies_in(path, &field.path) || lies_in(&field.path, path))
-        };
-        let fits = moved.action != Action::Refuse && moved.fields.iter().all(|field| planned(&field.path));
-        if fits {
-            Ok(seen)
-        } else {
-            Err(self.stale("updating", ApiError::Transport("it was changed meanwhile".to_owned())))
+        match unforeseen(&step.change, &moved, |value| self.world.concealed(self.resource, value)) {
+            None => Ok(seen),
+            Some(what) => Err(self.stale("updating", ApiError::Transport(format!("{what} was changed meanwhile")))),
         }
     }
 
@@ -257,6 +251,26 @@ impl<'a> Target<'a> {
         // A server quotes what it refuses.
         self.failed(verb, self.world.redacted(self.resource, &error.to_string())).fault(fault)
     }
+}
+
+/// What of an object is no longer as a plan showed it: a field that is none of the planned ones, or whose value is
+/// another one by now. A plan holds values with the secrets in them concealed.
+fn unforeseen(planned: &Change, moved: &Change, conceal: impl Fn(&Value) -> Value) -> Option<String> {
+    // A dry run names a field more exactly than our own comparison, so places are held against places.
+    let around = |path: &str, field: &FieldChange| lies_in(path, &field.path) || lies_in(&field.path, path);
+    let same = |planned: &FieldChange, field: &FieldChange| {
+        planned.path != field.path
+            || planned.before == field.before
+            || planned.before == field.before.as_ref().map(&conceal)
+    };
+    let as_planned = |field: &FieldChange| {
+        let mut planned = planned.fields.iter().filter(|planned| around(&field.path, planned)).peekable();
+        planned.peek().is_some() && planned.all(|planned| same(planned, field))
+    };
+    if moved.action == Action::Refuse {
+        return Some("it".to_owned());
+    }
+    moved.fields.iter().find(|field| !as_planned(field)).map(|field| field.path.clone())
 }
 
 #[cfg(test)]
@@ -357,6 +371,25 @@ mod tests {
             (deleted.fault, deleted.chain().join(": ")),
             (Fault::Stale, "updating Widget n/a: it was deleted meanwhile".to_owned())
         );
+    }
+
+    #[test]
+    fn only_fields_that_are_as_the_plan_showed_them_are_written() {
+        let field = |path: &str, before: Option<&str>| {
+            let before = before.map(Value::from);
+            FieldChange::new(path, before, Some(json!("wanted")))
+        };
+        let planned = Change::of_fields(vec![field("data.a", Some("one")), field("data.b", Some("hidden"))]);
+        let found = |fields: Vec<FieldChange>| {
+            let hide = |value: &Value| if value == "password" { json!("hidden") } else { value.clone() };
+            unforeseen(&planned, &Change::of_fields(fields), hide)
+        };
+        assert_eq!(found(vec![field("data.a", Some("one")), field("data.b", Some("password"))]), None);
+        assert_eq!(found(vec![]), None, "someone else has done it");
+        assert_eq!(found(vec![field("data.a", Some("two"))]).as_deref(), Some("data.a"));
+        assert_eq!(found(vec![field("data.a", None)]).as_deref(), Some("data.a"));
+        assert_eq!(found(vec![field("data.c", Some("one"))]).as_deref(), Some("data.c"));
+        assert_eq!(found(vec![field("data.a.deeper", Some("two"))]), None, "places that aren't the same say nothing");
     }
 
     #[tokio::test]

@@ -82,6 +82,7 @@ mod tests {
             last: true,
             due: true,
             was_object,
+            lost: Vec::new(),
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Settings {
     pub due: bool,
     /// Whether it was an object of the release until this revision.
     pub was_object: bool,
+    /// The hooks that never run any more where this one fails, itself included.
+    pub lost: Vec<String>,
 }
 
 /// A hook that ran before another one of the same event.
@@ -87,6 +89,18 @@ impl Settings {
         own.into_iter().chain(earlier.map(|hook| Address::new(&hook.kind, &hook.namespace, &hook.name))).collect()
     }
 
+    /// What is to be known once it has failed; empty where the next apply runs it again.
+    pub(super) fn advice(&self) -> String {
+        if self.lost.is_empty() {
+            return String::new();
+        }
+        format!(
+            "the next apply is an upgrade to helm, and runs no hooks of an installation; these have not succeeded: {};\n\
+             do by hand what they do, or remove the failed release and apply again",
+            self.lost.join(", ")
+        )
+    }
+
     /// What is said of it in a plan.
     pub(super) fn said(&self) -> String {
         format!("hook, weight {}", self.weight)
@@ -112,7 +126,7 @@ mod tests {
     fn third(policies: &[DeletePolicy], last: bool) -> Settings {
         let earlier = vec![Earlier::new(&job("a"), &[HookSucceeded]), Earlier::new(&job("b"), &[BeforeHookCreation])];
         let (event, policies) = ("pre-install".to_owned(), policies.to_vec());
-        Settings { event, weight: 0, policies, earlier, last, due: true, was_object: false }
+        Settings { event, weight: 0, policies, earlier, last, due: true, was_object: false, lost: Vec::new() }
     }
 
     fn deleted(hook: &Settings, ending: &Ending) -> Vec<String> {

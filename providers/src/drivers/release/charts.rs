@@ -103,13 +103,20 @@ impl Charts {
     }
 }
 
-/// A path with no chart behind it is a mistake in the file that names it; what can't be fetched may be there tomorrow.
+/// A path that no chart as it is asked for lies behind is a mistake of whoever wrote the file or the chart; what can't be
+/// fetched may be there tomorrow.
 fn fault(source: &ChartSource, error: &ChartError) -> Fault {
     match (source, error) {
-        (ChartSource::Local(_), ChartError::NoChart { .. }) => Fault::Input,
-        (ChartSource::Local(_), ChartError::Unreadable { source, .. }) if source.kind() == ErrorKind::NotFound => {
-            Fault::Input
-        }
+        (_, ChartError::Source { .. }) => Fault::Input,
+        (
+            ChartSource::Local(_),
+            ChartError::NoChart { .. }
+            | ChartError::NotYaml { .. }
+            | ChartError::Metadata { .. }
+            | ChartError::Version { .. }
+            | ChartError::Dependencies { .. }
+            | ChartError::Unreadable { .. },
+        ) => Fault::Input,
         (ChartSource::Local(_) | ChartSource::Registry(_) | ChartSource::Repository { .. }, _) => Fault::World,
     }
 }

@@ -291,7 +291,7 @@ pub async fn close(
     status: Status,
     end: impl Fn(Value) -> Value,
 ) -> Result<(), DriverError> {
-    let closed = |found: &Found, record| still_ours(release, found.uid == opened.uid, record).map(&end);
+    let closed = |found: &Found, record| still_ours(release, opened, found, record).map(&end);
     let ours = rewrite(kube, release, &opened.secret, closed).await?;
     if status != Status::Deployed {
         return Ok(());
@@ -304,19 +304,22 @@ pub async fn close(
     Ok(())
 }
 
-/// A record that is no longer pending, or another one of its name, belongs to someone else, who took the release over: it
-/// isn't ours to close.
-fn still_ours(release: &ReleaseName, same: bool, record: Value) -> Result<Value, DriverError> {
+/// A record with another status than it was opened with, or another one of its name, belongs to someone else, who took
+/// the release over: it isn't ours to close.
+fn still_ours(release: &ReleaseName, opened: &Opened, found: &Found, record: Value) -> Result<Value, DriverError> {
     let status = Status::parse(record.pointer("/info/status").and_then(Value::as_str).unwrap_or_default());
-    if same && status.is_pending() {
+    let same = found.uid == opened.uid;
+    if same && status == Status::parse(&opened.status) {
         return Ok(record);
     }
+    let what = if same { "taken it over" } else { "deleted it and made another one" };
+    Err(taken_over(release, format!("someone else has {what} meanwhile: it is {status}")))
+}
+
+fn taken_over(release: &ReleaseName, cause: String) -> DriverError {
     let doing = format!("closing a revision of release {}/{}", release.namespace, release.name);
-    let what = if same { "closed it" } else { "deleted it and made another one" };
-    let error = DriverError::new(doing, format!("someone else has {what} meanwhile: it is {status}"));
-    Err(error
-        .fault(Fault::Stale)
-        .hint("`helm history` tells who came in between; plan again and look at what is left to do"))
+    let hint = "`helm history` tells who came in between; plan again and look at what is left to do";
+    DriverError::new(doing, cause).fault(Fault::Stale).hint(hint)
 }
 
 /// What a record says of a revision that was begun and never ended.
@@ -370,7 +373,10 @@ async fn rewrite(
     change: impl Fn(&Found, Value) -> Result<Value, DriverError>,
 ) -> Result<u64, DriverError> {
     let doing = || format!("closing the release record {}/{name}", release.namespace);
-    let failed = |error| refused(doing(), error);
+    let failed = |error: ApiError| match error.is_not_found() {
+        true => taken_over(release, "its record is gone: someone has uninstalled it meanwhile".to_owned()),
+        false => refused(doing(), error),
+    };
     let unwritable = |error| DriverError::new(doing(), error);
     let (mut waits, mut written) = (again(), None);
     loop {

@@ -99,8 +99,9 @@ impl Busy {
     fn way_out(&self) -> String {
         match self {
             Self::For(seconds) => format!(
-                "wait until it is done; if no one is at work, it counts as given up in {seconds} s, or at once by `helm rollback` \
-                 (by `helm uninstall` where there is no revision to go back to)"
+                "wait until it is done; if no one is at work, it counts as given up in {seconds} s, and an apply goes on from \
+                 there;\n`helm rollback` ends it at once, and so does `helm uninstall`, but that one's hooks delete a \
+                 runtime from the platform"
             ),
             Self::Hook(hook) => format!("wait until {hook} has ended; if no one is at work, delete it and plan again"),
         }
@@ -178,7 +179,7 @@ fn busy(history: &History, newest: &Revision) -> Option<Busy> {
     }
 }
 
-const HOOKS_OF_AN_UPGRADE: &str = "; hooks of an upgrade run, not those of an installation";
+const HOOKS_OF_AN_UPGRADE: &str = "hooks of an upgrade run, not those of an installation";
 
 /// Whether helm takes it for an upgrade although no installation came to its end, and the chart has hooks to which that
 /// makes a difference.
@@ -201,13 +202,14 @@ fn reason(
     rendering: &Rendering,
     values: &Value,
 ) -> Option<String> {
+    let mut reasons = Vec::new();
     if newest.status != Status::Deployed {
-        let hooks = if skips_hooks(history, rendering) { HOOKS_OF_AN_UPGRADE } else { "" };
-        return Some(format!("revision {} is {}{hooks}", newest.revision, newest.status));
+        reasons.push(format!("revision {} is {}", newest.revision, newest.status));
+        reasons.extend(skips_hooks(history, rendering).then(|| HOOKS_OF_AN_UPGRADE.to_owned()));
     }
-    let chart = &rendering.chart;
+    let (chart, told) = (&rendering.chart, reasons.len());
     if (&newest.chart_name, &newest.chart_version) != (&chart.name, &chart.version) {
-        return Some(format!(
+        reasons.push(format!(
             "chart {} {} becomes {} {}",
             newest.chart_name, newest.chart_version, chart.name, chart.version
         ));
@@ -215,9 +217,15 @@ fn reason(
     let moved = moved(&newest.config, values);
     if !moved.is_empty() {
         // Only where values moved, not what they say: helm lets secrets stand among them.
-        return Some(format!("values changed: {}", moved.join(", ")));
+        reasons.push(format!("values changed: {}", moved.join(", ")));
     }
-    other.filter(|other| !same_objects(vault, other, rendering)).map(|_| "the chart renders differently".to_owned())
+    if reasons.len() == told
+        && !is_install(history)
+        && other.is_some_and(|other| !same_objects(vault, other, rendering))
+    {
+        reasons.push("the chart renders differently".to_owned());
+    }
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 /// Whether a record holds the very texts of a rendering.

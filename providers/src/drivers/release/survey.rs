@@ -1,6 +1,6 @@
 //! What must be known of a chart before its resources can be drawn: its rendering, and what its last revision holds.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -116,6 +116,18 @@ pub struct HookItem {
     pub facts: HookFacts,
     /// The event that it runs at, as one of its own.
     pub event: &'static str,
+}
+
+impl HookItem {
+    /// Whether it runs at an installation and not at the upgrade that follows one that failed.
+    pub fn runs_once(&self) -> bool {
+        let runs_at = |event| self.facts.events.contains(&event);
+        match self.event {
+            "pre-install" => !runs_at(HookEvent::PreUpgrade),
+            "post-install" => !runs_at(HookEvent::PostUpgrade),
+            _ => false,
+        }
+    }
 }
 
 /// Renders the chart and reads the release's records.
@@ -243,7 +255,7 @@ pub fn answer(
         dropped: dropped.fields,
         last,
         applied: next.because.is_none() && history.is_ours(),
-        remarks: next.remark(history).into_iter().chain(remarks(rendering)).collect(),
+        remarks: next.remark(history).into_iter().chain(remarks(rendering, &next)).collect(),
         values,
         next,
         proof: None,
@@ -342,8 +354,18 @@ impl<'a> Places<'a> {
         needed.map(|(_, object)| object.address.clone()).collect()
     }
 
+    /// The objects, each of which comes once.
     fn items(&self, rendered: &[Rendered], document: impl Fn(usize) -> LazyDocument) -> Result<Vec<Item>, DriverError> {
-        rendered.iter().enumerate().map(|(place, rendered)| self.item(rendered, document(place))).collect()
+        let mut templates: HashMap<Address, &str> = HashMap::new();
+        let mut items = Vec::with_capacity(rendered.len());
+        for (place, rendered) in rendered.iter().enumerate() {
+            let item = self.item(rendered, document(place))?;
+            if let Some(other) = templates.insert(item.address.clone(), &rendered.source) {
+                return Err(twice(&item.address, other, &rendered.source));
+            }
+            items.push(item);
+        }
+        Ok(items)
     }
 
     fn item(&self, rendered: &Rendered, document: LazyDocument) -> Result<Item, DriverError> {
@@ -387,8 +409,22 @@ impl<'a> Places<'a> {
     }
 }
 
-fn remarks(rendering: &Rendering) -> Vec<String> {
+fn twice(address: &Address, one: &str, other: &str) -> DriverError {
+    let address = address.short();
+    let cause = if one == other {
+        format!("{one} renders {address} twice")
+    } else {
+        format!("{one} and {other} both render {address}")
+    };
+    DriverError::new("finding out where the chart's objects are", cause).hint("take one of the two away")
+}
+
+/// What is to be known of a rendering that is about to become a revision.
+fn remarks(rendering: &Rendering, next: &Next) -> Vec<String> {
     let mut remarks = Vec::new();
+    if next.because.is_none() {
+        return remarks;
+    }
     if rendering.volatile.lookup {
         remarks.push(
             "templates of the chart can look things up in the cluster; a plan renders them as if nothing were there"

@@ -104,10 +104,11 @@ impl Server {
     fn answer(&mut self, head: &str, written: Option<Value>) -> Option<(u16, Value)> {
         let Some(written) = written else {
             let items = self.secret.iter().collect::<Vec<_>>();
-            return Some((
-                200,
-                if head.contains("labelSelector") { json!({"items": items}) } else { json!(self.secret) },
-            ));
+            return Some(match &self.secret {
+                _ if head.contains("labelSelector") => (200, json!({"items": items})),
+                Some(secret) => (200, secret.clone()),
+                None => (404, json!({"message": "not found"})),
+            });
         };
         self.writes += 1;
         let fate = (!self.fates.is_empty()).then(|| self.fates.remove(0));
@@ -204,10 +205,26 @@ async fn a_revision_that_someone_else_creates_first_is_theirs() {
 
 #[test]
 fn a_record_that_someone_else_has_closed_is_not_ours_any_more() {
-    let ours = |same, status: &str| still_ours(&release(), same, json!({"info": {"status": status}}));
-    assert!(ours(true, "pending-upgrade").is_ok());
-    assert_eq!(ours(true, "superseded").expect_err("it is over").fault, Fault::Stale);
-    assert_eq!(ours(false, "pending-install").expect_err("it is another one").fault, Fault::Stale);
+    let status = "pending-upgrade".to_owned();
+    let opened = Opened { secret: String::new(), uid: "a".to_owned(), status, ahead: 0 };
+    let ours = |uid: &str, status: &str| {
+        let found = Found { uid: uid.to_owned(), age: 0 };
+        still_ours(&release(), &opened, &found, json!({"info": {"status": status}}))
+    };
+    assert!(ours("a", "pending-upgrade").is_ok());
+    assert_eq!(ours("a", "superseded").expect_err("it is over").fault, Fault::Stale);
+    assert_eq!(ours("a", "uninstalling").expect_err("someone takes it away").fault, Fault::Stale);
+    assert_eq!(ours("b", "pending-upgrade").expect_err("it is another one").fault, Fault::Stale);
+}
+
+#[tokio::test]
+async fn a_revision_whose_record_is_gone_was_uninstalled() {
+    let (kube, server) = served(None, &[]);
+    let opened = open(&kube, &release(), &record("pending-install", ""), &[]).await.unwrap();
+    server.lock().unwrap().secret = None;
+    let error = close(&kube, &release(), &opened, Status::Failed, |record| record).await.expect_err("it is gone");
+    assert_eq!(error.fault, Fault::Stale);
+    assert_eq!(error.chain()[1], "its record is gone: someone has uninstalled it meanwhile");
 }
 
 #[test]
