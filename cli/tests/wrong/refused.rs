@@ -39,6 +39,16 @@ fn an_object_that_no_release_made_is_not_taken() {
 
 #[test]
 #[ignore = "needs a control plane, an audit log and helm"]
+fn an_object_that_helm_made_for_no_release_is_not_taken() {
+    let scenario = Scenario::small("helms");
+    made(&scenario);
+    // As it makes hooks, and the definitions of `crds/`.
+    let _foreign = scenario.kubectl(&["create", "configmap", &scenario.release, "--field-manager=helm"]).exits(0);
+    says(&refused(&scenario), "ConfigMap NAMESPACE/NAMESPACE", "it is there already, and no release made it");
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
 fn an_object_of_another_release_is_not_taken() {
     let scenario = Scenario::small("other");
     made(&scenario);
