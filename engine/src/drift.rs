@@ -65,6 +65,8 @@ pub enum Sort {
     Extra,
     /// All of it is gone.
     Deleted,
+    /// It isn't there, whether it is gone or never was: a release.
+    Absent,
     /// Someone else has taken all that it holds further: a release.
     Moved,
 }
@@ -103,7 +105,7 @@ impl Note {
 
 impl Sort {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Changed, Self::Missing, Self::Extra, Self::Deleted, Self::Moved];
+    pub const ALL: [Self; 6] = [Self::Changed, Self::Missing, Self::Extra, Self::Deleted, Self::Absent, Self::Moved];
 
     /// Its word.
     pub fn word(self) -> &'static str {
@@ -112,6 +114,7 @@ impl Sort {
             Self::Missing => "missing",
             Self::Extra => "extra",
             Self::Deleted => "deleted",
+            Self::Absent => "absent",
             Self::Moved => "moved",
         }
     }
@@ -183,8 +186,8 @@ fn is_change(step: &Step) -> bool {
 fn findings(step: &Step, is_scope: bool) -> Vec<Finding> {
     let gone = Origin::World(Moved::default());
     let whole = match step.change.action {
-        // Nobody could tell what is no longer there from what never was; a release that the file names is missed either way.
-        Action::Create if is_scope => Some((Sort::Deleted, None, &gone)),
+        // What is no longer there can't be told from what never was; a release that the file names is missed either way.
+        Action::Create if is_scope => Some((Sort::Absent, None, &gone)),
         action => step.change.origin.as_ref().map(|origin| (whole_sort(action, is_scope), None, origin)),
     };
     let fields = step

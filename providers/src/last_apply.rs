@@ -1,6 +1,6 @@
 //! The record of the last apply: what shows by metadata alone that something is still as it was when it was as it should be.
 //!
-//! It only ever saves reads. What it doesn't prove is looked at in full, so that without it every plan says the same.
+//! It only saves reads. What it doesn't prove is looked at in full, so that without it every plan says the same.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -28,8 +28,8 @@ use crate::kube::gvk::{Gvk, Resolved};
 use crate::kube::state::{Revisions, State, short_digest};
 use crate::vault::hexadecimal;
 
-/// Changes with the form of the record, and with whatever decides that something is as it should be.
-const FORMAT: &str = concat!("cfrt.record/1 of ", env!("CARGO_PKG_VERSION"));
+/// Its number changes with the form of the record, and with every rule by which something is called as it should be.
+const FORMAT: &str = concat!("cfrt.record/2 of ", env!("CARGO_PKG_VERSION"));
 
 /// What a Secret can hold, less what surrounds the record in it.
 const LARGEST: usize = 1_000_000;

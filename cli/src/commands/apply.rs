@@ -92,7 +92,7 @@ pub(crate) async fn carry_through(arguments: &ApplyArguments, mut prepared: Prep
         Ended::without_a_start(Exit::Interrupted)
     };
     let exit = conclude(output, &prepared, &ended)?;
-    Ok(Carried { exit, remembers: ended.report.done > 0 || prepared.forgotten })
+    Ok(Carried { exit, remembers: ended.report.done > 0 || (prepared.forgotten && arguments.yes) })
 }
 
 /// How it went.

@@ -71,7 +71,8 @@ pub(crate) fn what(finding: &Finding) -> String {
     let path = clean(path);
     let word = sort.word();
     if path.is_empty() {
-        return word.to_owned();
+        let more = if *sort == Sort::Absent { ": deleted, or never applied" } else { "" };
+        return format!("{word}{more}");
     }
     let Some(shown) = shown(&finding.resource.address, &finding.path, [&finding.was, &finding.is]) else {
         return format!("{path} {word} (secret)");
@@ -82,7 +83,9 @@ pub(crate) fn what(finding: &Finding) -> String {
         (Sort::Changed | Sort::Moved, None, Some(is)) if finding.was.is_none() => format!("{path} {word} to {is}"),
         (Sort::Missing, Some(was), _) => format!("{path} missing, was {was}"),
         (Sort::Extra, _, Some(is)) => format!("{path} extra: {is}"),
-        (Sort::Changed | Sort::Moved | Sort::Missing | Sort::Extra | Sort::Deleted, _, _) => format!("{path} {word}"),
+        (Sort::Changed | Sort::Moved | Sort::Missing | Sort::Extra | Sort::Deleted | Sort::Absent, _, _) => {
+            format!("{path} {word}")
+        }
     }
 }
 

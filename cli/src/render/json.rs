@@ -122,6 +122,7 @@ fn sort(sort: Sort) -> SortWord {
         Sort::Missing => SortWord::Missing,
         Sort::Extra => SortWord::Extra,
         Sort::Deleted => SortWord::Deleted,
+        Sort::Absent => SortWord::Absent,
         Sort::Moved => SortWord::Moved,
     }
 }

@@ -374,6 +374,8 @@ pub(super) enum SortWord {
     Extra,
     /// All of it is gone.
     Deleted,
+    /// It isn't there, whether it is gone or never was: a release.
+    Absent,
     /// Helm has taken the release further since our last revision.
     Moved,
 }

@@ -154,7 +154,7 @@ fn a_deleted_namespace_is_a_first_installation_again() {
     let scenario = Scenario::small("namespace");
     judge::apply(&scenario).done();
     scenario.kubectl(&["delete", "namespace", &scenario.namespace]).exits(0);
-    assert_eq!(found(&scenario, 4), ["deleted Release NAME"], "whether it was ever there, nobody can tell any more");
+    assert_eq!(found(&scenario, 4), ["absent Release NAME"], "whether it was ever there, nobody can tell any more");
     let judged = judge::apply(&scenario).done();
     assert_eq!(judged.plan.summary.keep, 0);
     assert_eq!(scenario.revisions(), ["1 deployed"]);
@@ -167,7 +167,7 @@ fn a_release_that_was_uninstalled_is_missed() {
     for more in [&["--keep-history"][..], &[]] {
         judge::apply(&scenario).done();
         scenario.helm(Helm::Four, &[&["uninstall", &scenario.release], more].concat()).exits(0);
-        assert_eq!(found(&scenario, 4)[0], "deleted Release NAME", "{more:?}");
+        assert_eq!(found(&scenario, 4)[0], "absent Release NAME", "{more:?}");
     }
 }
 

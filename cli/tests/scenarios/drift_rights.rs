@@ -91,8 +91,9 @@ fn a_copied_secret_that_is_gone_or_edited_has_moved_and_another_token_is_a_chang
     let scenario = Scenario::small("copied");
     let platform = "[platform]\naccount = \"a\"\ntoken = { env = \"SCENARIO_TOKEN\" }";
     scenario.write("desired.toml", &format!("{}\n{platform}\n", scenario.desired()));
-    let first = scenario.cfrt(&["drift", "desired.toml"]).exits(0).stdout;
-    assert!(first.starts_with("no drift: 8 changes from the file\n"), "{first}");
+    let first = scenario.cfrt(&["drift", "desired.toml"]).exits(4).stdout;
+    assert!(first.starts_with("drift: 1 object moved, 8 changes from the file\n"), "{first}");
+    assert!(first.contains("   absent: deleted, or never applied   "), "{first}");
     judge::apply(&scenario).done();
     let secret = "secret/cfrt-platform-token";
     scenario.kubectl(&["delete", secret]).exits(0);

@@ -17,7 +17,7 @@ use super::lists::Lists;
 use super::read::{Key, by_place, list_path, paths_of_many};
 use crate::blocking::blocking;
 
-/// What an object's metadata say of its state: two that are equal have the same content, but for the status.
+/// What an object's metadata say of its state: two that are equal were stored with the same content, but for the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State([u8; 16]);
 
