@@ -181,7 +181,12 @@ fn is_change(step: &Step) -> bool {
 
 /// What has moved of one resource, each field once.
 fn findings(step: &Step, is_scope: bool) -> Vec<Finding> {
-    let whole = step.change.origin.as_ref().map(|origin| (whole_sort(step.change.action, is_scope), None, origin));
+    let gone = Origin::World(Moved::default());
+    let whole = match step.change.action {
+        // Nobody could tell what is no longer there from what never was; a release that the file names is missed either way.
+        Action::Create if is_scope => Some((Sort::Deleted, None, &gone)),
+        action => step.change.origin.as_ref().map(|origin| (whole_sort(action, is_scope), None, origin)),
+    };
     let fields = step
         .change
         .fields

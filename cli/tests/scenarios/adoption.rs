@@ -41,6 +41,8 @@ impl Adopted {
         });
         scenario.write("there.json", &object.to_string());
         scenario.kubectl(&["create", "--filename", "there.json"]).exits(0);
+        // Its status moves until then.
+        scenario.kubectl(&["wait", "--for=condition=Established", "--filename", "there.json"]).exits(0);
         let desired = scenario.desired();
         Self { scenario, desired, definition }
     }

@@ -189,7 +189,9 @@ fn removal(resource: &Resource, live: &Value) -> Change {
         None if !is_known_to_helm(live) => {
             return keep("and by now it is someone else's: no release made it".to_owned());
         }
-        Some(_) | None => {}
+        // A hook's object, say, or one that someone wants to keep.
+        None => return keep("and by now it doesn't say any more that it belongs to this release".to_owned()),
+        Some(_) => {}
     }
     if live.pointer("/metadata/annotations/helm.sh~1resource-policy").is_some_and(|policy| policy == "keep") {
         return keep("kept by its resource policy".to_owned());
@@ -237,8 +239,9 @@ fn obstacle(resource: &Resource, document: &Document, live: &Value) -> Option<Ch
         (Some(_), Some((release, namespace))) => {
             refuse(format!("it belongs to release {namespace}/{release}{}", how_to_take(resource)))
         }
-        // Someone took the annotations away; the fields still say whose it is.
-        (Some(_), None) if is_known_to_helm(live) => None,
+        // Someone took the annotations away: the release had it, and the fields still say so. What helm makes of hooks, and of
+        // the definitions in `crds/`, has none either, and is not the release's.
+        (Some(_), None) if is_known_to_helm(live) && was_applied(resource) => None,
         (Some(_), None) => refuse(format!("it is there already, and no release made it{}", how_to_take(resource))),
     }
 }

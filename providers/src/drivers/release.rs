@@ -122,7 +122,7 @@ impl Driver<World> for Release {
         match next.because {
             None => Change::of(Action::Keep).because(format!("revision {}", next.revision)),
             Some(why) => {
-                let action = if next.revision == 1 { Action::Create } else { Action::Update };
+                let action = if next.install { Action::Create } else { Action::Update };
                 let fields = next.overtaken.map(|overtaken| overtaken.field(next.revision)).into_iter().collect();
                 Change { fields, ..Change::of(action).because(format!("revision {}: {why}", next.revision)) }
             }

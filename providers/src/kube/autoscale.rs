@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cfrt_engine::driver::{DriverError, Observation, Wanted};
-use cfrt_engine::resource::Resource;
+use cfrt_engine::resource::{Address, Resource};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,6 +22,14 @@ const NOTE: &str = "cfrt.dev/autoscaled";
 /// Group, kind and name of what is scaled.
 type Target = [String; 3];
 
+/// An object as it was read, without what only we may note in it.
+pub(crate) fn without_note(mut live: Value) -> Value {
+    if let Some(Value::Object(status)) = live.get_mut("status") {
+        status.remove(NOTE);
+    }
+    live
+}
+
 /// Tells whether it was noted that the object's replicas are an autoscaler's.
 pub(crate) fn is_autoscaled(live: &Value) -> bool {
     live["status"][NOTE] == true
@@ -34,44 +42,42 @@ pub(crate) fn is_autoscaled(live: &Value) -> bool {
 ///
 /// # Errors
 ///
-/// A list of autoscalers that failed. Where they may not be read it counts who has scaled.
+/// A list of autoscalers that failed. Those that we may not see count for nothing: what is scaled is told then.
 pub(crate) async fn note(world: &World, wanted: &[Wanted<'_>], seen: &mut [Observation]) -> Result<(), DriverError> {
-    let mut known: BTreeMap<&str, Option<BTreeSet<Target>>> = BTreeMap::new();
+    let mut known: BTreeMap<&str, BTreeSet<Target>> = BTreeMap::new();
     for (one, seen) in wanted.iter().zip(seen) {
         let (resource, namespace) = (one.resource, one.resource.id.address.scope.as_str());
         let Observation::Present { live, .. } = seen else { continue };
-        let Some(by) = scaled_by(resource, live).map(str::to_owned) else { continue };
+        if !is_scaled(resource, live) {
+            continue;
+        }
         if !known.contains_key(namespace) {
             known.insert(
                 namespace,
                 targets(&world.kube, &world.discovery, namespace, &removed(wanted, namespace)).await?,
             );
         }
-        let is_autoscaled = match &known[namespace] {
-            Some(targets) => {
-                targets.contains(&target(&Gvk::of_address(&resource.id.address), &resource.id.address.name))
+        let Address { name, .. } = &resource.id.address;
+        if known[namespace].contains(&target(&Gvk::of_address(&resource.id.address), name)) {
+            let live = Arc::make_mut(live);
+            if !live["status"].is_object() {
+                live["status"] = json!({});
             }
-            None => !is_person(&by),
-        };
-        if is_autoscaled {
-            Arc::make_mut(live)["status"][NOTE] = json!(true);
+            live["status"][NOTE] = json!(true);
         }
     }
     Ok(())
 }
 
-/// Who has scaled an object away from what its document says, but for someone who has ended it: autoscalers leave that alone.
-fn scaled_by<'a>(resource: &Resource, live: &'a Value) -> Option<&'a str> {
-    let (by, there) = (scaler(live)?, &live["spec"]["replicas"]);
-    let wanted = &resource.want.document()?.body["spec"]["replicas"];
-    if !wanted.is_number() || !there.is_number() || wanted == there {
-        return None;
+/// Whether someone has scaled an object away from what its document says, but for someone who has ended it by hand:
+/// autoscalers leave that alone.
+fn is_scaled(resource: &Resource, live: &Value) -> bool {
+    let (Some(by), there) = (scaler(live), &live["spec"]["replicas"]) else { return false };
+    if !there.is_number() || (*there == 0 && by.starts_with("kubectl")) {
+        return false;
     }
-    (*there != 0 || !is_person(by)).then_some(by)
-}
-
-fn is_person(manager: &str) -> bool {
-    manager.starts_with("kubectl")
+    let wanted = resource.want.document().map(|document| &document.body["spec"]["replicas"]);
+    wanted.is_some_and(|wanted| wanted.is_number() && wanted != there)
 }
 
 /// The autoscalers of a namespace that a batch removes.
@@ -116,23 +122,23 @@ struct Reference {
     name: String,
 }
 
-/// What the autoscalers of a namespace scale, but for those that are about to go; `None` where we may not see them.
+/// What the autoscalers of a namespace scale, but for those that are about to go; none where we may not see them.
 async fn targets(
     kube: &Kube,
     discovery: &Discovery,
     namespace: &str,
     removed: &BTreeSet<&str>,
-) -> Result<Option<BTreeSet<Target>>, DriverError> {
-    let Some(kind) = discovery.find(&Gvk::new("autoscaling/v2", KIND)) else { return Ok(Some(BTreeSet::new())) };
+) -> Result<BTreeSet<Target>, DriverError> {
+    let Some(kind) = discovery.find(&Gvk::new("autoscaling/v2", KIND)) else { return Ok(BTreeSet::new()) };
     let doing = || format!("reading {} in namespace {namespace}", kind.plural);
     let list: List = match kube.send(&Call::get(kind.collection(namespace))).await {
         Ok(reply) => reply.json().map_err(|error| error.during(doing()))?,
-        Err(error) if error.code() == Some(403) => return Ok(None),
+        Err(error) if error.code() == Some(403) => return Ok(BTreeSet::new()),
         Err(error) => return Err(error.during(doing())),
     };
     let lasting = list.items.into_iter().filter(|item| !removed.contains(item.metadata.name.as_str()));
     let target_of = |Reference { api_version, kind, name }| target(&Gvk::new(&api_version, &kind), &name);
-    Ok(Some(lasting.map(|item| target_of(item.spec.scale_target_ref)).collect()))
+    Ok(lasting.map(|item| target_of(item.spec.scale_target_ref)).collect())
 }
 
 /// Versions of a kind are one kind.
@@ -170,15 +176,15 @@ mod tests {
     #[test]
     fn only_what_was_scaled_away_from_its_document_is_asked_for() {
         let workload = resource("apps/v1/Deployment", "a", Some(json!({"spec": {"replicas": 1}})));
-        let by = |replicas, managers| scaled_by(&workload, &live(replicas, managers)).map(str::to_owned);
-        assert_eq!(by(3, &[("helm", ""), ("hpa", "scale")]).as_deref(), Some("hpa"));
-        assert_eq!(by(3, &[("kubectl", "scale")]).as_deref(), Some("kubectl"));
-        assert_eq!(by(0, &[("keda-operator", "scale")]).as_deref(), Some("keda-operator"));
-        assert_eq!(by(0, &[("kubectl", "scale")]), None, "an autoscaler leaves what was ended as it is");
-        assert_eq!(by(1, &[("hpa", "scale")]), None);
-        assert_eq!(by(3, &[("kubectl-edit", ""), ("x", "status")]), None);
+        let by = |replicas, managers| is_scaled(&workload, &live(replicas, managers));
+        assert!(by(3, &[("helm", ""), ("hpa", "scale")]));
+        assert!(by(3, &[("kubectl", "scale")]));
+        assert!(by(0, &[("keda-operator", "scale")]));
+        assert!(!by(0, &[("kubectl", "scale")]), "an autoscaler leaves what was ended as it is");
+        assert!(!by(1, &[("hpa", "scale")]));
+        assert!(!by(3, &[("kubectl-edit", ""), ("x", "status")]));
         let silent = resource("apps/v1/Deployment", "a", Some(json!({"spec": {}})));
-        assert_eq!(scaled_by(&silent, &live(3, &[("hpa", "scale")])), None);
+        assert!(!is_scaled(&silent, &live(3, &[("hpa", "scale")])));
     }
 
     fn known() -> Discovery {
@@ -187,6 +193,12 @@ mod tests {
         let spec = json!({"group": "autoscaling", "names": names, "scope": "Namespaced", "versions": [{"name": "v2"}]});
         discovery.learn(&json!({ "spec": spec }));
         discovery
+    }
+
+    #[test]
+    fn what_only_we_may_note_is_not_taken_from_the_cluster() {
+        assert!(!is_autoscaled(&without_note(json!({"status": {NOTE: true}}))));
+        assert_eq!(without_note(json!({"status": "odd"})), json!({"status": "odd"}));
     }
 
     #[tokio::test]
@@ -201,17 +213,17 @@ mod tests {
         let wanted = [&goes, &other].map(|resource| Wanted { resource, depth: Depth::Full, before: None });
         let found = targets(&kube, &known(), "n", &removed(&wanted, "n")).await.expect("it is answered");
         let of = |name: &str| target(&Gvk::new("apps/v1", "Deployment"), name);
-        assert_eq!(found, Some(BTreeSet::from([of("a")])));
+        assert_eq!(found, BTreeSet::from([of("a")]));
         assert!(removed(&wanted, "elsewhere").is_empty());
     }
 
     #[tokio::test]
-    async fn autoscalers_that_may_not_be_read_are_not_known_and_a_list_that_fails_is_an_error() {
+    async fn autoscalers_that_may_not_be_read_count_for_nothing_and_a_list_that_fails_is_an_error() {
         let refusing = |code| Kube::refusing(move |_| (code, r#"{"message": "no"}"#.to_owned()));
         let found = |kube: Kube| async move { targets(&kube, &known(), "n", &BTreeSet::new()).await };
-        assert_eq!(found(refusing(StatusCode::FORBIDDEN)).await.expect("it does without"), None);
+        assert_eq!(found(refusing(StatusCode::FORBIDDEN)).await.expect("it does without"), BTreeSet::new());
         assert!(found(refusing(StatusCode::BAD_REQUEST)).await.is_err());
         let none = targets(&refusing(StatusCode::FORBIDDEN), &Discovery::default(), "n", &BTreeSet::new()).await;
-        assert_eq!(none.expect("nothing is asked"), Some(BTreeSet::new()));
+        assert_eq!(none.expect("nothing is asked"), BTreeSet::new());
     }
 }

@@ -75,6 +75,11 @@ impl<'a> Conventions<'a> {
         Self { group: version.split_once('/').map_or("", |(group, _)| group) }
     }
 
+    /// Those of the objects of a group.
+    pub(crate) fn of_group(group: &'a str) -> Self {
+        Self { group }
+    }
+
     /// Tells whether the object is a custom resource: stored as written, nulls and empty values included.
     pub(crate) fn is_custom(self) -> bool {
         !BUILT_IN.contains(&self.group)

@@ -4,6 +4,8 @@ use cfrt_engine::resource::Address;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::conventions::Conventions;
+
 /// Group, version and kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Gvk {
@@ -82,6 +84,21 @@ impl Resolved {
         };
         let served = versions.iter().filter(|version| version["served"] != false);
         served.filter_map(|version| version["name"].as_str()).map(resolved).collect()
+    }
+
+    /// Whether it is the kind that holds secrets.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.gvk.group.is_empty() && self.gvk.kind == "Secret"
+    }
+
+    /// Whether a definition brings it.
+    pub(crate) fn is_custom(&self) -> bool {
+        Conventions::of_group(&self.gvk.group).is_custom()
+    }
+
+    /// The name of the definition that brings it.
+    pub(crate) fn definition(&self) -> String {
+        format!("{}.{}", self.plural, self.gvk.group)
     }
 
     /// The path of all its objects in a namespace; of all there are where the kind or the call has no namespace.

@@ -98,7 +98,9 @@ async fn as_they_are(world: &World, wanted: &[(usize, &Wanted<'_>)]) -> Result<V
 }
 
 /// The resources whose objects are still as they were when they were as they should be. All parts of an object or none, since
-/// one that isn't may change what the others are compared with.
+/// one that isn't may change what the others are compared with; custom resources only beside their definition, which may
+/// have changed what the server makes of them; and Secrets only where nothing moved, since what is shown of anything else is
+/// shown without what they hold.
 async fn unmoved(world: &World, kinds: &[Batch], resources: &HashMap<usize, &Resource>) -> HashSet<usize> {
     let Some(proofs) = world.proofs() else { return HashSet::new() };
     let states = states(&world.kube, &world.lists, &proofs.revisions, &asked(kinds)).await;
@@ -110,7 +112,22 @@ async fn unmoved(world: &World, kinds: &[Batch], resources: &HashMap<usize, &Res
         let moved: HashSet<&Key> = keys.iter().filter(|one| !proved(one)).map(|(_, key)| key).collect();
         unmoved.extend(keys.iter().filter(|(_, key)| !moved.contains(key)).map(|(index, _)| *index));
     }
+    let defined = definitions_among(kinds, &unmoved);
+    let of = |kinds: Vec<&Batch>| kinds.into_iter().flat_map(|(_, keys)| keys).map(|(index, _)| *index).collect();
+    let undefined = |(kind, _): &&Batch| kind.is_custom() && !defined.contains(&kind.definition());
+    let undefined: HashSet<usize> = of(kinds.iter().filter(undefined).collect());
+    unmoved.retain(|index| !undefined.contains(index));
+    if unmoved.len() < resources.len() {
+        let secrets: HashSet<usize> = of(kinds.iter().filter(|(kind, _)| kind.is_secret()).collect());
+        unmoved.retain(|index| !secrets.contains(index));
+    }
     unmoved
+}
+
+/// The names of the definitions in a batch that have not moved.
+fn definitions_among(kinds: &[Batch], unmoved: &HashSet<usize>) -> HashSet<String> {
+    let definitions = kinds.iter().filter(|(kind, _)| kind.gvk.is_crd()).flat_map(|(_, keys)| keys);
+    definitions.filter(|(index, _)| unmoved.contains(index)).map(|(_, key)| key.name.clone()).collect()
 }
 
 /// A kind, and where in the batch which of its objects are wanted.
@@ -191,7 +208,8 @@ pub fn key(resource: &Resource) -> Key {
 pub fn present(vault: &Vault, resource: &Resource, live: Value) -> Observation {
     let text = |pointer| live.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let stamp = Stamp { uid: text("/metadata/uid"), revision: text("/metadata/resourceVersion") };
-    Observation::Present { live: Arc::new(sealed(vault, resource, live)), stamp, predicted: None }
+    let live = sealed(vault, resource, autoscale::without_note(live));
+    Observation::Present { live: Arc::new(live), stamp, predicted: None }
 }
 
 /// Seals what is secret in a live object: the values of a Secret, and whatever is sealed in the document that we want.

@@ -130,8 +130,7 @@ async fn list(
 
 /// Helm's records are Secrets too, each some 300 kB, and are read on their own.
 pub(super) fn list_path(kind: &Resolved, namespace: &str) -> String {
-    let is_secret = kind.gvk.group.is_empty() && kind.gvk.kind == "Secret";
-    let selection = if is_secret { "?fieldSelector=type!%3Dhelm.sh%2Frelease.v1" } else { "" };
+    let selection = if kind.is_secret() { "?fieldSelector=type!%3Dhelm.sh%2Frelease.v1" } else { "" };
     kind.collection(namespace) + selection
 }
 
