@@ -35,7 +35,7 @@ fn plan(changes: Vec<(ResourceId, Change)>) -> Plan {
     let members = changes.iter().skip(1).map(|(id, _)| id.clone()).collect();
     let bracket = || Bracket { owner: changes[0].0.clone(), phases: vec![members] };
     let brackets = is_scope.then(bracket).into_iter().collect();
-    let expansion = Expansion { resources, brackets, remarks: Vec::new() };
+    let expansion = Expansion { resources, brackets, ..Expansion::default() };
     let graph = ResourceGraph::new(vec![Expanded { id: task(), after: Vec::new(), expansion }]).expect("it is sound");
     let step = |resource: &std::sync::Arc<Resource>| {
         let (_, change) = changes.iter().find(|(id, _)| *id == resource.id).expect("each has its change");
