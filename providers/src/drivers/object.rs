@@ -306,15 +306,27 @@ fn with_removals(
     live: &Value,
 ) -> Vec<FieldChange> {
     let dropped = resource.settings["dropped"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let found = found.iter().filter(|field| field.after.is_none()).map(|field| field.path.as_str());
+    let found = found.iter().filter(|field| removes(field)).map(|field| field.path.as_str());
     let named: Vec<&str> = dropped.chain(found).collect();
     if named.is_empty() {
         return fields;
     }
     let mut removals = difference(live, &document.body);
     let told = |path: &str| fields.iter().any(|field| lies_in(path, &field.path));
-    removals.retain(|field| field.after.is_none() && named.contains(&field.path.as_str()) && !told(&field.path));
+    removals.retain(|field| removes(field) && named.contains(&field.path.as_str()) && !told(&field.path));
+    // A null is never stored.
+    removals.iter_mut().for_each(|field| field.after = field.after.take().filter(|after| !after.is_null()));
     [fields, removals].concat()
+}
+
+/// Whether nothing of what is there is to stay: a null says that, too, and a list or a map without anything in it.
+fn removes(field: &FieldChange) -> bool {
+    match &field.after {
+        None | Some(Value::Null) => true,
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Object(members)) => members.is_empty(),
+        Some(_) => false,
+    }
 }
 
 /// What a deletion that has begun still waits for.
