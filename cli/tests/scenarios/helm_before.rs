@@ -136,8 +136,8 @@ fn whichever_helm_goes_on_with_a_release_that_we_took_over_we_go_on_from_it() {
         let told = judged.plan.told(&scenario.namespace);
         let told: Vec<&String> = told.iter().filter(|step| !step.starts_with("migrate ")).collect();
         let expected = [
-            "create Job after (post-upgrade)".to_owned(),
             format!("delete ConfigMap {name}-00002"),
+            "run Job after (post-upgrade)".to_owned(),
             format!("update ConfigMap {name} data.added data.greeting"),
             format!("update Deployment {name} spec.template.spec.containers[small].env[ADDED]"),
         ];
