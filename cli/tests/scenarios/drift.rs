@@ -167,8 +167,24 @@ fn a_release_that_was_uninstalled_is_missed() {
     for more in [&["--keep-history"][..], &[]] {
         judge::apply(&scenario).done();
         scenario.helm(Helm::Four, &[&["uninstall", &scenario.release], more].concat()).exits(0);
-        assert_eq!(found(&scenario, 4)[0], "absent Release NAME", "{more:?}");
+        let found = found(&scenario, 3);
+        assert_eq!(found[0], "absent Release NAME", "{more:?}");
+        assert!(found.contains(&"deleted Deployment NAME".to_owned()), "{found:#?}");
     }
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_namespace_that_is_going_has_moved() {
+    let scenario = Scenario::small("going");
+    judge::apply(&scenario).done();
+    let finalizers = r#"{"metadata":{"finalizers":["example.com/hold"]}}"#;
+    let held = format!("configmap/{}", scenario.release);
+    scenario.kubectl(&["patch", &held, "--type=merge", "--patch", finalizers]).exits(0);
+    scenario.kubectl(&["delete", "namespace", &scenario.namespace, "--wait=false"]).exits(0);
+    let found = scenario.cfrt(&["drift", "desired.toml"]);
+    scenario.kubectl(&["patch", &held, "--type=merge", "--patch", r#"{"metadata":{"finalizers":null}}"#]).exits(0);
+    assert!(matches!(found.code, 3 | 4) && found.stdout.contains("  Namespace "), "{found}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cfrt_engine::change::{Action, Change};
+use cfrt_engine::change::{Action, Change, Moved, Origin};
 use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Ending, Fault, Observation, Wanted};
 use cfrt_engine::plan::Step;
 use cfrt_engine::resource::Resource;
@@ -124,7 +124,8 @@ impl Driver<World> for Release {
             Some(why) => {
                 let action = if next.install { Action::Create } else { Action::Update };
                 let fields = next.overtaken.map(|overtaken| overtaken.field(next.revision)).into_iter().collect();
-                Change { fields, ..Change::of(action).because(format!("revision {}: {why}", next.revision)) }
+                let origin = next.missed.then(|| Origin::World(Moved::default()));
+                Change { fields, origin, ..Change::of(action).because(format!("revision {}: {why}", next.revision)) }
             }
         }
     }

@@ -86,7 +86,13 @@ pub(super) fn with_origin(resource: &Resource, seen: &Observation, change: Chang
         field.origin(origin)
     });
     let fields: Vec<FieldChange> = fields.collect();
-    let origin = if fields.is_empty() { of_whole(&resource.want, &last, change.action) } else { None };
+    let is_going = live.is_some_and(|live| live.pointer("/metadata/deletionTimestamp").is_some());
+    let origin = match fields.is_empty() {
+        // No file takes away what it wants.
+        true if is_going && resource.want.is_something() => Some(Origin::World(Moved::default())),
+        true => of_whole(&resource.want, &last, change.action),
+        false => None,
+    };
     Change { fields, origin, ..change }
 }
 

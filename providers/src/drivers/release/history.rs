@@ -62,6 +62,8 @@ pub struct History {
     pub seen: Vec<Seen>,
     /// The number of the newest, where it has been proved to say all that is wanted, so that nothing else of it was looked at.
     pub proved: Option<u32>,
+    /// Whether our own record says that it was applied once, whatever became of its revisions.
+    pub remembered: bool,
     /// The hook that has not ended yet, where the newest is pending and hasn't been written for long.
     pub hook: Option<String>,
     /// Who made the record of the newest, and when.

@@ -50,7 +50,7 @@ impl Last {
             return everything(LastApplied::Same);
         }
         let Some(last) = history.last_applied().filter(|last| last.status != Status::Uninstalled) else {
-            return everything(LastApplied::Nothing);
+            return everything(if history.remembered { LastApplied::Something } else { LastApplied::Nothing });
         };
         if !matches!(last.status, Status::Deployed | Status::Superseded) {
             return everything(LastApplied::Begun);

@@ -36,6 +36,8 @@ pub struct Next {
     pub seen: Vec<Seen>,
     /// What others have made of the release since our last revision, where that is something else.
     pub overtaken: Option<Overtaken>,
+    /// Whether there is none although it was applied once, as our own record says.
+    pub missed: bool,
 }
 
 /// A revision that others made after ours.
@@ -100,8 +102,8 @@ impl Busy {
         match self {
             Self::For(seconds) => format!(
                 "wait until it is done; if no one is at work, it counts as given up in {seconds} s, and an apply goes on from \
-                 there;\n`helm rollback` ends it at once, and so does `helm uninstall`, but that one's hooks delete a \
-                 runtime from the platform"
+                 there;\n`helm rollback` ends it at once where an earlier revision was deployed, and so does `helm uninstall`, but \
+                 that one's hooks delete a runtime from the platform"
             ),
             Self::Hook(hook) => format!("wait until {hook} has ended; if no one is at work, delete it and plan again"),
         }
@@ -119,7 +121,7 @@ impl Next {
     fn none_but(history: &History) -> Self {
         let seen = history.seen.clone();
         let (because, busy, abandoned, first_deployed, overtaken) = (None, None, None, None, None);
-        Self { revision: 0, install: false, because, busy, abandoned, first_deployed, seen, overtaken }
+        Self { revision: 0, install: false, because, busy, abandoned, first_deployed, seen, overtaken, missed: false }
     }
 
     /// What a plan says of it beforehand; `None` where no one can be at work.
@@ -156,6 +158,7 @@ pub(super) fn next(
             revision: 1,
             install: true,
             because: Some("first installation".to_owned()),
+            missed: history.remembered,
             ..Next::none_but(history)
         };
     };
@@ -166,7 +169,8 @@ pub(super) fn next(
     let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
     let (install, seen) = (is_install(history), history.seen.clone());
     let overtaken = because.as_ref().and_then(|_| overtaken(vault, history, rendering, values));
-    Next { revision, install, because, busy, abandoned, first_deployed, seen, overtaken }
+    let missed = install && history.remembered;
+    Next { revision, install, because, busy, abandoned, first_deployed, seen, overtaken, missed }
 }
 
 /// Why someone may still be at work on the newest revision.

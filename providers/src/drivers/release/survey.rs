@@ -157,6 +157,7 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
         None if world.proofs().is_some_and(|proofs| proofs.holds(&proof)) => proved,
         None => unpacked(world, &release, history::read(&world.kube, &release).await?).await?,
     };
+    let history = History { remembered: !world.last_apply.is_empty(), ..history };
     let history = with_ours(world, &release, history, &rendering).await?;
     let (vault, discovery) = (Arc::clone(&world.vault), Arc::clone(&world.discovery));
     let question = question.clone();
