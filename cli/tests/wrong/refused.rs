@@ -85,7 +85,8 @@ fn a_namespace_that_is_being_deleted_is_shown_with_what_holds_it() {
         &text.replace(&scenario.namespace, "NAMESPACE"),
         "Namespace NAMESPACE",
         "it is being deleted: Some resources are remaining: configmaps. has 1 resource instances; \
-         Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances",
+         Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances; \
+         drift: who and when unknown",
     );
 }
 
