@@ -31,7 +31,9 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn fill(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    // What a run left that was killed goes, and so does a link that someone put there: only a file of our own is written.
+    fs::remove_file(path).unwrap_or_default();
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
@@ -55,6 +57,18 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).expect("it was written"), text);
         }
         assert_eq!(fs::read_dir(folder.path()).expect("it is there").count(), 1);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_part_is_not_followed() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let (path, theirs) = (folder.path().join("drift.prom"), folder.path().join("theirs"));
+        fs::write(&theirs, "theirs").expect("the folder can be written");
+        let part = beside(&path).expect("it names a file");
+        std::os::unix::fs::symlink(&theirs, part).expect("the folder can be written");
+        write(&path, "ours").expect("the folder can be written");
+        assert_eq!(fs::read_to_string(&theirs).expect("it is there"), "theirs");
+        assert_eq!(fs::read_to_string(&path).expect("it was written"), "ours");
     }
 
     #[test]

@@ -21,7 +21,6 @@ use crate::drivers::object::OWN;
 use crate::drivers::object::origin::without_last;
 use crate::drivers::release::Settings;
 use crate::drivers::release::history::ReleaseName;
-use crate::kube::autoscale::is_autoscaled;
 use crate::kube::call::{Apply, Call};
 use crate::kube::client::Kube;
 use crate::kube::gvk::{Gvk, Resolved};
@@ -157,8 +156,6 @@ fn proof(step: &Step, seen: &Observation) -> Option<Proof> {
     let resource = &step.resource;
     match (&resource.want, seen) {
         (Want::Present(_), Observation::Present { .. }) if !step.change.reason.is_empty() => None,
-        // That depends on its autoscaler, too.
-        (Want::Present(_), Observation::Present { live, .. }) if is_autoscaled(live) => None,
         (Want::Present(_) | Want::Existing(_), Observation::Present { live, .. }) => {
             Some(Proof::of_resource(resource, &State::of(live)?))
         }
