@@ -11,6 +11,7 @@ use crate::drivers::object::adoption::{Former, Settings};
 use crate::kube::call::Call;
 use crate::kube::client::ApiError;
 use crate::kube::gvk::{Gvk, Resolved};
+use crate::kube::retry::is_unclear;
 use crate::world::World;
 
 /// Whose undo record.
@@ -43,10 +44,10 @@ pub async fn note(world: &World, settings: &Settings, name: &str, former: &Forme
     let (kinds, record) = (config_maps(), record(release));
     let data = json!({ "data": {name: json!(former).to_string()} });
     let patch = Call::merge(&kinds, namespace, &record, OWN, &data);
-    // A record that isn't there yet is made; someone may make it between the two requests.
+    // A record that isn't there yet is made; someone may make it between the two requests, or we without knowing.
     let written = match world.kube.send(&patch).await {
         Err(error) if error.is_not_found() => match world.kube.send(&create(namespace, &record, &data)).await {
-            Err(error) if error.is_conflict() => world.kube.send(&patch).await,
+            Err(error) if error.is_conflict() || is_unclear(&error) => world.kube.send(&patch).await,
             created => created,
         },
         written => written,

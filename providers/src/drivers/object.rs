@@ -167,7 +167,7 @@ fn change(resource: &Resource, seen: &Observation) -> Change {
 }
 
 /// Most kinds are what they should be as soon as they are stored; watching them would be a request for nothing.
-fn settles_at_once(resource: &Resource) -> bool {
+pub(crate) fn settles_at_once(resource: &Resource) -> bool {
     let gvk = Gvk::of_address(&resource.id.address);
     let slow = matches!(
         (gvk.group.as_str(), gvk.kind.as_str()),

@@ -17,6 +17,7 @@ pub struct Call {
     body: Option<(&'static str, Vec<u8>)>,
     limit: Duration,
     once: bool,
+    harmless: bool,
 }
 
 /// How an apply patch is meant.
@@ -48,7 +49,8 @@ const METADATA_OF_ALL: &str = "application/json;as=PartialObjectMetadataList;g=m
 impl Call {
     /// A read of any path.
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), accept: JSON, body: None, limit: PATIENCE, once: false }
+        let (method, path) = (Method::GET, path.into());
+        Self { method, path, accept: JSON, body: None, limit: PATIENCE, once: false, harmless: true }
     }
 
     /// The same, asking for another form of the answer.
@@ -89,6 +91,15 @@ impl Call {
         self.once
     }
 
+    /// Whether doing it twice is doing it once: what finds its own work done says the same again, or does nothing more.
+    pub(super) fn is_harmless(&self) -> bool {
+        self.harmless
+    }
+
+    fn harmless(self, harmless: bool) -> Self {
+        Self { harmless, ..self }
+    }
+
     /// What tells its answer from that of another read.
     pub(super) fn key(&self) -> String {
         format!("{} {}", self.accept, self.path)
@@ -112,7 +123,9 @@ impl Call {
             Apply::DryRun => "force=true&dryRun=All",
         };
         let path = format!("{}?fieldManager={manager}&{flags}", kind.path(namespace, name));
-        Self::with_body(Method::PATCH, path, "application/apply-patch+yaml", unless_there.as_ref().unwrap_or(document))
+        let body = unless_there.as_ref().unwrap_or(document);
+        // Of a creation that was done already the server says that something is there.
+        Self::with_body(Method::PATCH, path, "application/apply-patch+yaml", body).harmless(how != Apply::New)
     }
 
     /// A JSON patch (RFC 6902).
@@ -124,7 +137,7 @@ impl Call {
     /// A JSON merge patch (RFC 7386).
     pub fn merge(kind: &Resolved, namespace: &str, name: &str, manager: &str, document: &Value) -> Self {
         let path = format!("{}?fieldManager={manager}", kind.path(namespace, name));
-        Self::with_body(Method::PATCH, path, "application/merge-patch+json", document)
+        Self::with_body(Method::PATCH, path, "application/merge-patch+json", document).harmless(true)
     }
 
     /// A creation that fails where something is there already.
@@ -137,6 +150,11 @@ impl Call {
         Self::with_body(Method::PUT, kind.path(namespace, name), JSON, document)
     }
 
+    /// A question that the server answers by what is put into it: an access review.
+    pub fn ask(path: &str, question: &Value) -> Self {
+        Self::with_body(Method::POST, path.to_owned(), JSON, question).harmless(true)
+    }
+
     /// A deletion in the background, of exactly the object with this uid where one is given.
     pub fn delete(kind: &Resolved, namespace: &str, name: &str, uid: Option<&str>) -> Self {
         let mut options =
@@ -144,7 +162,8 @@ impl Call {
         if let Some(uid) = uid {
             options["preconditions"] = serde_json::json!({ "uid": uid });
         }
-        Self::with_body(Method::DELETE, kind.path(namespace, name), JSON, &options)
+        // Without a uid the second one could hit what took the place of the first.
+        Self::with_body(Method::DELETE, kind.path(namespace, name), JSON, &options).harmless(uid.is_some())
     }
 
     /// The request itself.
@@ -161,11 +180,6 @@ impl Call {
         request.body(body)
     }
 
-    /// Whether it is sent to learn something and not to change anything.
-    pub fn reads(&self) -> bool {
-        self.method == Method::GET
-    }
-
     /// What it does, for messages: `GET /api/v1/namespaces/x`.
     pub fn title(&self) -> String {
         format!("{} {}", self.method, self.path.split('?').next().unwrap_or_default())
@@ -179,6 +193,7 @@ impl Call {
             body: Some((content, body.to_string().into_bytes())),
             limit: PATIENCE,
             once: false,
+            harmless: false,
         }
     }
 }

@@ -4,27 +4,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable as _};
 use cfrt_engine::driver::{DriverError, Fault};
 use http::{HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::Config;
-use kube::client::{Body, Client, ClientBuilder, ConfigExt as _};
-use serde::Deserialize;
+use kube::client::{AuthError, Body, Client, ClientBuilder, ConfigExt as _};
 use serde::de::DeserializeOwned;
 use tower::{BoxError, ServiceBuilder};
 
+use super::access::Denied;
 use super::call::Call;
+use super::config::{LOG_IN, login_words};
+use super::login::Login;
+use super::refusal::refusal;
+use super::retry::{Budget, Failure, Lanes};
 use crate::world::Access;
 
 /// No answer may be larger: a list of everything that a sane namespace holds is far below.
 const LARGEST_ANSWER: usize = 256 << 20;
-
-/// A longer value isn't repeated when the server refuses it.
-const LONGEST_VALUE: usize = 60;
 
 /// How often the connection is tried, idle or not: one that died without a word would swallow every request until each has
 /// waited its time out, and hold the watches for good.
@@ -47,11 +48,15 @@ struct Gate {
     open: AtomicBool,
     /// How many requests were let through.
     sent: AtomicUsize,
+    /// Whether the server has ever answered, so that no answer is trouble and no wrong address.
+    reached: AtomicBool,
+    /// How many are under way at once.
+    lanes: Lanes,
 }
 
 impl Gate {
     fn of(access: Access) -> Arc<Self> {
-        Arc::new(Self { open: AtomicBool::new(access == Access::ReadWrite), sent: AtomicUsize::new(0) })
+        Arc::new(Self { open: AtomicBool::new(access == Access::ReadWrite), ..Self::default() })
     }
 }
 
@@ -104,15 +109,23 @@ impl ApiError {
         }
     }
 
-    /// What kind of trouble it is.
+    /// What kind of trouble it is. A quota or a policy refuses with the code for missing rights, too.
     pub fn fault(&self) -> Fault {
-        if self.code() == Some(403) { Fault::Forbidden } else { Fault::World }
+        match self {
+            Self::Status { code: 403, message, .. } if !Denied::is_by_policy(message) => Fault::Forbidden,
+            Self::Status { .. } | Self::Transport(_) | Self::Slow(_) => Fault::World,
+            Self::Junk(_) | Self::Old | Self::ReadOnly(_) => Fault::World,
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        if self.code() == Some(401) { LOG_IN } else { "" }
     }
 
     /// The same as an error of whoever asked, with what was being done.
     pub fn during(self, doing: impl Into<String>) -> DriverError {
-        let fault = self.fault();
-        DriverError::new(doing, self).fault(fault)
+        let (fault, hint) = (self.fault(), self.hint());
+        DriverError::new(doing, self).fault(fault).hint(hint)
     }
 
     /// Whether the thing isn't there, or its kind isn't.
@@ -160,9 +173,15 @@ impl Kube {
     pub fn plain(config: &Config, access: Access) -> Result<Self, kube::Error> {
         let gate = Gate::of(access);
         // Our own retries are bounded and can be told apart; kube's would hide beneath them.
-        let mut config = config.clone();
-        config.default_retry = false;
-        let client = ClientBuilder::try_from(config)?.with_layer(&guard(Arc::clone(&gate))).build();
+        let (login, mut rest) = Login::of(config)?;
+        rest.default_retry = false;
+        let below = ClientBuilder::try_from(rest)?.build();
+        let below = tower::service_fn(move |request| {
+            let below = below.clone();
+            async move { below.send(request).await.map_err(BoxError::from) }
+        });
+        let service = ServiceBuilder::new().layer(guard(Arc::clone(&gate))).option_layer(login).service(below);
+        let client = Client::new(service, config.default_namespace.clone());
         Ok(Self { client, gate })
     }
 
@@ -181,41 +200,55 @@ impl Kube {
         self.gate.open.store(true, Ordering::Relaxed);
     }
 
-    /// Sends a request. Sent again for half a minute where the server says that it did nothing and may soon.
+    /// Sends a request, and sends it again as `retry` has it: while the server puts it off or can't be had, and where doing it
+    /// twice is doing it once, also where it is unclear what was done.
     ///
     /// # Errors
     ///
     /// Any answer but a success, or none.
     pub async fn send(&self, call: &Call) -> Result<Reply, ApiError> {
-        let again = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(100))
-            .with_max_delay(Duration::from_secs(3))
-            .with_total_delay(Some(Duration::from_secs(30)))
-            .without_max_times();
-        // 429 also stands for custom resources whose definition has just changed, "storage is (re)initializing".
-        let may_soon = |error: &ApiError| match error.code() {
-            _ if call.is_sent_once() => false,
-            Some(429 | 503) => true,
-            Some(502 | 504) => call.reads(),
-            _ => false,
-        };
-        (|| self.send_once(call)).retry(again).when(may_soon).await
+        self.send_in_doubt(call).await.0
     }
 
-    async fn send_once(&self, call: &Call) -> Result<Reply, ApiError> {
+    /// The same, and whether an earlier attempt, or this one, may have been carried out without our knowing.
+    pub async fn send_in_doubt(&self, call: &Call) -> (Result<Reply, ApiError>, bool) {
+        let (mut budget, mut doubt) = (Budget::new(call.is_harmless()), false);
+        loop {
+            let failure = match self.send_once(call).await {
+                Ok(reply) => return (Ok(reply), doubt),
+                Err(failure) => failure,
+            };
+            doubt |= failure.is_unclear();
+            self.gate.lanes.note(&failure);
+            // A server that never answered isn't there: nobody waits a minute to learn that.
+            let is_there = failure.error.code().is_some() || self.gate.reached.load(Ordering::Relaxed);
+            match budget.pause(&failure).filter(|_| is_there && !call.is_sent_once()) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return (Err(failure.error), doubt),
+            }
+        }
+    }
+
+    async fn send_once(&self, call: &Call) -> Result<Reply, Failure> {
+        let _lane = self.gate.lanes.enter().await;
         let request = call.request().map_err(|error| ApiError::Transport(error.to_string()))?;
         let answer = tokio::time::timeout(call.limit(), self.exchange(request)).await;
-        answer.unwrap_or_else(|_| Err(ApiError::Slow(call.limit().as_secs())))
+        answer.unwrap_or_else(|_| Err(ApiError::Slow(call.limit().as_secs()).into()))
     }
 
-    async fn exchange(&self, request: Request<Body>) -> Result<Reply, ApiError> {
+    async fn exchange(&self, request: Request<Body>) -> Result<Reply, Failure> {
         let response = self.client.send(request).await.map_err(transport)?;
+        self.gate.reached.store(true, Ordering::Relaxed);
         let (head, body) = response.into_parts();
-        let body =
-            Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| ApiError::Junk(error.to_string()))?;
+        let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| broken(&error))?;
         let server_time = head.headers.get(header::DATE).and_then(|date| parse_date(date.to_str().ok()?));
+        let after =
+            head.headers.get(header::RETRY_AFTER).and_then(|after| parse_pause(after.to_str().ok()?, server_time));
         let reply = Reply { status: head.status, server_time, body: body.to_bytes().into() };
-        if head.status.is_success() { Ok(reply) } else { Err(refusal(&reply)) }
+        if head.status.is_success() {
+            return Ok(reply);
+        }
+        Err(Failure { error: refusal(reply.status.as_u16(), &reply.body), after, unsent: false })
     }
 }
 
@@ -228,12 +261,7 @@ impl std::fmt::Debug for Kube {
 /// One connection for everything. Without `set_nodelay` each new connection costs 40 ms, and kube's own connector
 /// speaks HTTP/1.1 only, so that twenty reads at once are twenty connections (measured; see ARCHITECTURE.md).
 fn direct(config: &Config, gate: Arc<Gate>) -> Result<Client, kube::Error> {
-    let login = config.auth_layer()?;
-    let mut rest = config.clone();
-    if login.is_some() {
-        // It gave a token, and so no certificate; asked for one, it would run once more, which takes it a second or two.
-        rest.auth_info.exec = None;
-    }
+    let (login, rest) = Login::of(config)?;
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
@@ -290,8 +318,9 @@ struct WouldWrite(String);
 fn only_reads(request: &Request<Body>) -> bool {
     let query = request.uri().query().unwrap_or_default();
     let dry_run = query.split('&').filter(|pair| pair.starts_with("dryRun=")).eq(["dryRun=All"]);
-    let review = request.uri().path().starts_with("/apis/authorization.k8s.io/")
-        && request.uri().path().ends_with("accessreviews");
+    let path = request.uri().path();
+    let review = path.starts_with("/apis/authorization.k8s.io/") && path.ends_with("accessreviews")
+        || path == "/apis/authentication.k8s.io/v1/selfsubjectreviews";
     match *request.method() {
         Method::GET | Method::HEAD => true,
         Method::PATCH => dry_run,
@@ -300,73 +329,42 @@ fn only_reads(request: &Request<Body>) -> bool {
     }
 }
 
-fn transport(error: kube::Error) -> ApiError {
-    let mut words = Vec::new();
+fn transport(error: kube::Error) -> Failure {
+    let (mut words, mut unsent) = (Vec::new(), false);
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(error) = cause {
         if let Some(WouldWrite(title)) = error.downcast_ref() {
-            return ApiError::ReadOnly(title.clone());
+            return ApiError::ReadOnly(title.clone()).into();
         }
+        if let Some(error) = error.downcast_ref::<AuthError>() {
+            return ApiError::Transport(login_words(error)).into();
+        }
+        unsent |= error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect);
         words.push(error.to_string());
         cause = error.source();
     }
     words.dedup();
-    ApiError::Transport(words.last().cloned().unwrap_or_default())
+    Failure { error: ApiError::Transport(words.last().cloned().unwrap_or_default()), after: None, unsent }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Status {
-    reason: String,
-    message: String,
-    details: Option<Details>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Details {
-    causes: Option<Vec<Cause>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Cause {
-    message: String,
-    field: String,
-}
-
-/// The server's own words where it has some; proxies answer with pages of HTML.
-fn refusal(reply: &Reply) -> ApiError {
-    let code = reply.status.as_u16();
-    match serde_json::from_slice::<Status>(&reply.body) {
-        Ok(status) if !status.message.is_empty() => {
-            ApiError::Status { code, message: without_large_values(&status), reason: status.reason }
-        }
-        Ok(_) | Err(_) => {
-            let text: String = String::from_utf8_lossy(&reply.body).chars().take(200).collect();
-            ApiError::Status { code, reason: String::new(), message: format!("HTTP {code}: {}", text.trim()) }
-        }
+/// What is told of an answer that began and did not end.
+fn broken(error: &BoxError) -> ApiError {
+    if error.is::<LengthLimitError>() {
+        return ApiError::Junk(format!("it is larger than {} MiB", LARGEST_ANSWER >> 20));
     }
-}
-
-/// A server repeats what it refuses, which can be a whole pod with the secrets in it; the field and the reason are enough.
-fn without_large_values(status: &Status) -> String {
-    let causes = status.details.as_ref().and_then(|details| details.causes.as_deref()).unwrap_or_default();
-    let Some((about, _)) = status.message.split_once(" is invalid: ").filter(|_| !causes.is_empty()) else {
-        return status.message.clone();
-    };
-    let short = |cause: &Cause| {
-        let value = cause.message.strip_prefix("Invalid value: ").and_then(|rest| rest.rsplit_once(": "));
-        let reason =
-            value.filter(|(value, _)| value.len() > LONGEST_VALUE).map_or(cause.message.as_str(), |(_, why)| why);
-        format!("{}: {reason}", cause.field)
-    };
-    format!("{about} is invalid: {}", causes.iter().map(short).collect::<Vec<_>>().join(", "))
+    ApiError::Transport(format!("the answer broke off: {error}"))
 }
 
 /// The seconds since 1970 of an HTTP date.
 fn parse_date(text: &str) -> Option<i64> {
     jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp().as_second())
+}
+
+/// How long a server wants to be left alone: some seconds, or until a time by its own clock.
+fn parse_pause(text: &str, server_time: Option<i64>) -> Option<Duration> {
+    let seconds = text.trim().parse().ok();
+    let until = || Some(parse_date(text)?.saturating_sub(server_time?).max(0).unsigned_abs());
+    seconds.or_else(until).map(Duration::from_secs)
 }
 
 #[cfg(test)]

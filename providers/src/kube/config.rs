@@ -13,7 +13,7 @@ use crate::blocking::blocking;
 /// How long a login may take: there may be a person in it, with a browser.
 pub(crate) const LOGIN: Duration = Duration::from_secs(300);
 
-const LOG_IN: &str = "log in as you do for kubectl: `kubectl version` uses the same credentials";
+pub(super) const LOG_IN: &str = "log in as you do for kubectl: `kubectl version` uses the same credentials";
 const NONE: &str = "set KUBECONFIG to a kubeconfig file, or run this where `kubectl` works";
 /// How much of what a login program says is repeated.
 const LONGEST: usize = 300;
@@ -140,8 +140,19 @@ fn unprepared(config: &Config, error: &kube::Error) -> DriverError {
         kube::Error::Auth(AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed) => {
             DriverError::new(doing, "its answer is no credential").hint(LOG_IN)
         }
-        kube::Error::Auth(error) => DriverError::new("logging in as the kubeconfig says", words(error)).hint(LOG_IN),
+        kube::Error::Auth(error) => {
+            DriverError::new("logging in as the kubeconfig says", login_words(error)).hint(LOG_IN)
+        }
         other => DriverError::new("preparing the connection", words(other)),
+    }
+}
+
+/// Why a login failed, without what its program wrote: that may be a token.
+pub(super) fn login_words(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecRun { out, .. } => format!("the login that the kubeconfig names failed ({})", out.status),
+        AuthError::AuthExecParse(_) => "the login that the kubeconfig names gave no credential".to_owned(),
+        other => words(other),
     }
 }
 

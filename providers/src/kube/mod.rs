@@ -1,5 +1,6 @@
 //! Kubernetes: building requests, sending them, reading many objects at once, comparing one, watching until it is settled.
 
+pub mod access;
 mod align;
 pub(crate) mod autoscale;
 pub mod call;
@@ -12,6 +13,7 @@ pub mod discovery;
 pub mod fields;
 pub mod gvk;
 pub mod lists;
+mod login;
 pub mod look;
 pub mod meanwhile;
 pub mod needs;
@@ -21,6 +23,8 @@ pub(crate) mod pick;
 pub mod podspec;
 pub mod quantity;
 pub mod read;
+mod refusal;
+pub mod retry;
 pub mod rights;
 pub mod settle;
 mod sight;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use backon::{ConstantBuilder, Retryable as _};
 use cfrt_engine::change::{Action, Change, FieldChange};
 use cfrt_engine::driver::{Depth, DriverError, Fault, Observation, Stamp, Wanted};
 use cfrt_engine::plan::Step;
@@ -11,21 +10,14 @@ use serde_json::{Value, json};
 
 use super::call::{Apply, Call};
 use super::client::ApiError;
+use super::compare::compare;
 use super::fields;
 use super::gvk::{Gvk, Resolved};
-use super::look::{key, predict, seen, to_send};
+use super::look::{key, predict, present, seen, to_send};
 use super::path::lies_in;
 use super::read::{Key, get};
+use super::retry::{is_unclear, tries, until_served};
 use crate::world::World;
-
-/// How often an object that others write at the same time is read again before we give up.
-const ATTEMPTS: usize = 5;
-
-/// A server takes a moment before it serves a kind that was just defined; nobody says when that is over.
-const SOON: Duration = Duration::from_millis(50);
-
-/// How often such a kind is tried again.
-const ATTEMPTS_AT_A_NEW_KIND: usize = 100;
 
 /// An object to write, and under whose name.
 pub struct Target<'a> {
@@ -57,25 +49,47 @@ impl<'a> Target<'a> {
 
     /// Creates the object by server-side apply. What turned up there meanwhile stays as it is.
     ///
+    /// Where an answer got lost it is looked what is there: what we sent is done, and nothing is made twice.
+    ///
     /// # Errors
     ///
-    /// Whatever the server says against it; that something is there.
+    /// Whatever the server says against it; that something else is there.
     pub async fn create(&self, document: &Document) -> Result<Value, DriverError> {
         let body = self.filled(document, &Value::Null).await?;
         let call = Call::apply(&self.kind, &self.key.namespace, &self.key.name, self.manager, Apply::New, &body);
-        match self.send(&call).await {
+        let (mut pauses, mut doubt) = (tries(), false);
+        loop {
+            let (created, in_doubt) = self.send_in_doubt(&call).await;
+            doubt |= in_doubt;
             // A quota that many use at once is a conflict, too.
-            Err(error) if error.is_conflict() && self.is_there().await? => {
-                let cause = "it was made by someone else after the plan was made";
-                Err(self.stale("creating", ApiError::Transport(cause.to_owned())))
+            let error = match created {
+                Err(error) if error.is_conflict() || is_unclear(&error) => error,
+                created => return created.map_err(|error| self.refused("creating", error)),
+            };
+            match (self.there().await?, pauses.next()) {
+                (Some(live), _) if doubt && self.is_as_sent(document, &live) => return Ok(self.written(live)),
+                (Some(_), _) => {
+                    let cause = "it was made by someone else after the plan was made";
+                    return Err(self.stale("creating", ApiError::Transport(cause.to_owned())));
+                }
+                (None, Some(pause)) => tokio::time::sleep(pause).await,
+                (None, None) => return Err(self.refused("creating", error)),
             }
-            created => created.map_err(|error| self.refused("creating", error)),
         }
     }
 
-    async fn is_there(&self) -> Result<bool, DriverError> {
+    async fn there(&self) -> Result<Option<Value>, DriverError> {
         let found = get(&self.world.kube, &self.kind, &self.key).await;
-        found.map(|found| found.is_some()).map_err(|error| self.refused("reading", error))
+        found.map(|found| found.map(|(_, live)| live)).map_err(|error| self.refused("reading", error))
+    }
+
+    /// Whether an object is what a lost request of ours would have left.
+    fn is_as_sent(&self, document: &Document, live: &Value) -> bool {
+        let Observation::Present { live, .. } = present(&self.world.vault, self.resource, live.clone()) else {
+            return false;
+        };
+        let compared = compare(document, &live, self.manager);
+        compared.fields.is_empty() && !compared.foreign && !compared.migrate
     }
 
     /// Writes a document over the object with this uid, and no other, whoever wrote its fields.
@@ -106,16 +120,16 @@ impl<'a> Target<'a> {
         document: &Document,
         diff: impl Fn(&Resource, &Observation) -> Change,
     ) -> Result<Value, DriverError> {
-        let mut seen = step.seen.clone();
-        for _ in 0..ATTEMPTS {
-            let Observation::Present { live, stamp, .. } = &seen else { break };
+        let (mut seen, mut pauses) = (step.seen.clone(), tries());
+        while let Observation::Present { live, stamp, .. } = &seen {
             let body = self.filled(document, live).await?;
-            match self.update_once(body, live, &stamp.uid, &stamp.revision).await {
-                Err(error) if error.is_conflict() => seen = self.same_again(step, &diff).await?,
-                result => return result.map_err(|error| self.refused("updating", error)),
+            let updated = self.update_once(body, live, &stamp.uid, &stamp.revision).await;
+            match self.again(step, &diff, updated, &mut pauses).await? {
+                Again::Over(updated) => return Ok(updated),
+                Again::From(now) => seen = now,
             }
         }
-        Err(self.stale("updating", ApiError::Transport("others keep writing to it".to_owned())))
+        Err(self.others())
     }
 
     /// Patches an object that is there by what `operations` make of it as it was seen last.
@@ -129,17 +143,49 @@ impl<'a> Target<'a> {
         operations: impl Fn(&Value, &Stamp) -> Value,
         diff: impl Fn(&Resource, &Observation) -> Change,
     ) -> Result<Value, DriverError> {
-        let mut seen = step.seen.clone();
-        for _ in 0..ATTEMPTS {
-            let Observation::Present { live, stamp, .. } = &seen else { break };
+        let (mut seen, mut pauses) = (step.seen.clone(), tries());
+        while let Observation::Present { live, stamp, .. } = &seen {
             let operations = operations(live, stamp);
             let call = Call::patch(&self.kind, &self.key.namespace, &self.key.name, self.manager, &operations);
-            match self.send(&call).await {
-                Err(error) if error.is_conflict() => seen = self.same_again(step, &diff).await?,
-                result => return result.map_err(|error| self.refused("updating", error)),
+            let patched = self.send(&call).await;
+            match self.again(step, &diff, patched, &mut pauses).await? {
+                Again::Over(patched) => return Ok(patched),
+                Again::From(now) => seen = now,
             }
         }
-        Err(self.stale("updating", ApiError::Transport("others keep writing to it".to_owned())))
+        Err(self.others())
+    }
+
+    /// What is to be done after a write: nothing more, or the same from what is there now.
+    ///
+    /// Where others came in between, or the answer got lost, the object is read again. That it is as it should be by then
+    /// is as good as having been told.
+    async fn again(
+        &self,
+        step: &Step,
+        diff: impl Fn(&Resource, &Observation) -> Change,
+        written: Result<Value, ApiError>,
+        pauses: &mut impl Iterator<Item = Duration>,
+    ) -> Result<Again, DriverError> {
+        let error = match written {
+            Err(error) if error.is_conflict() || is_unclear(&error) => error,
+            written => return written.map(Again::Over).map_err(|error| self.refused("updating", error)),
+        };
+        let Some(pause) = pauses.next() else {
+            return Err(if error.is_conflict() { self.others() } else { self.refused("updating", error) });
+        };
+        tokio::time::sleep(pause).await;
+        let (now, change) = self.same_again(step, diff).await?;
+        match &now {
+            Observation::Present { live, .. } if change.action == Action::Keep => {
+                Ok(Again::Over(self.written(Value::clone(live))))
+            }
+            _ => Ok(Again::From(now)),
+        }
+    }
+
+    fn others(&self) -> DriverError {
+        self.stale("updating", ApiError::Transport("others keep writing to it".to_owned()))
     }
 
     async fn update_once(&self, mut body: Value, live: &Value, uid: &str, revision: &str) -> Result<Value, ApiError> {
@@ -188,20 +234,22 @@ impl<'a> Target<'a> {
         &self,
         step: &Step,
         diff: impl Fn(&Resource, &Observation) -> Change,
-    ) -> Result<Observation, DriverError> {
-        let found =
-            get(&self.world.kube, &self.kind, &self.key).await.map_err(|error| self.refused("reading", error))?;
-        let Some((_, live)) = found else {
+    ) -> Result<(Observation, Change), DriverError> {
+        let Some(live) = self.there().await? else {
             return Err(self.stale("updating", ApiError::Transport("it was deleted meanwhile".to_owned())));
         };
+        let found = live.clone();
         let seen = seen(self.world, self.resource, live).await?;
         let was_predicted = matches!(step.seen, Observation::Present { predicted: Some(_), .. });
         let again = Wanted { resource: self.resource, depth: Depth::DryRun, before: Some(&seen) };
         let seen = if was_predicted { predict(self.world, &again, self.manager).await? } else { seen };
         let moved = diff(self.resource, &seen);
         match unforeseen(&step.change, &moved, |value| self.world.concealed(self.resource, value)) {
-            None => Ok(seen),
-            Some(what) => Err(self.stale("updating", ApiError::Transport(format!("{what} was changed meanwhile")))),
+            None => Ok((seen, moved)),
+            Some(what) => {
+                let told = told(&what, &found, |value| self.world.concealed(self.resource, value));
+                Err(self.stale("updating", ApiError::Transport(told)))
+            }
         }
     }
 
@@ -221,16 +269,24 @@ impl<'a> Target<'a> {
     }
 
     async fn send(&self, call: &Call) -> Result<Value, ApiError> {
-        let again = ConstantBuilder::default().with_delay(SOON).with_max_times(ATTEMPTS_AT_A_NEW_KIND);
-        let is_new = self.world.discovery.has_learned(&self.kind.gvk);
-        let not_yet = |error: &ApiError| is_new && error.is_not_found();
-        let object: Value = (|| self.world.kube.send(call)).retry(again).when(not_yet).await?.json()?;
+        self.send_in_doubt(call).await.0
+    }
+
+    /// What comes of a write, and whether it may have been done more often than we know.
+    async fn send_in_doubt(&self, call: &Call) -> (Result<Value, ApiError>, bool) {
+        let (kube, is_new) = (&self.world.kube, self.world.discovery.has_learned(&self.kind.gvk));
+        let (sent, doubt) = until_served(is_new, || kube.send_in_doubt(call)).await;
+        (sent.and_then(|reply| reply.json()).map(|object| self.written(object)), doubt)
+    }
+
+    /// Remembers what a write of ours left.
+    fn written(&self, object: Value) -> Value {
         self.world.watches.wrote(&self.kind, &self.key, &object);
         if self.kind.gvk.is_crd() {
             // A definition that gets a further version brings a kind as much as a new one does.
             self.world.discovery.learn(&object);
         }
-        Ok(object)
+        object
     }
 
     /// Where the object's kind is kept.
@@ -253,9 +309,25 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What of an object is no longer as a plan showed it: a field that is none of the planned ones, or whose value is
-/// another one by now. A plan holds values with the secrets in them concealed.
-fn unforeseen(planned: &Change, moved: &Change, conceal: impl Fn(&Value) -> Value) -> Option<String> {
+/// How a write goes on.
+enum Again {
+    /// It is done.
+    Over(Value),
+    /// It is sent again for the object as it is now.
+    From(Observation),
+}
+
+/// What of an object is no longer as a plan showed it.
+#[derive(Debug, PartialEq)]
+enum Unforeseen {
+    /// It may not be written any more.
+    All(String),
+    /// A field that is none of the planned ones, or whose value is another one by now.
+    Field(FieldChange),
+}
+
+/// Finds what of an object is no longer as a plan showed it. A plan holds values with the secrets in them concealed.
+fn unforeseen(planned: &Change, moved: &Change, conceal: impl Fn(&Value) -> Value) -> Option<Unforeseen> {
     // A dry run names a field more exactly than our own comparison, so places are held against places.
     let around = |path: &str, field: &FieldChange| lies_in(path, &field.path) || lies_in(&field.path, path);
     let same = |planned: &FieldChange, field: &FieldChange| {
@@ -268,184 +340,30 @@ fn unforeseen(planned: &Change, moved: &Change, conceal: impl Fn(&Value) -> Valu
         planned.peek().is_some() && planned.all(|planned| same(planned, field))
     };
     if moved.action == Action::Refuse {
-        return Some("it".to_owned());
+        return Some(Unforeseen::All(moved.reason.clone()));
     }
-    moved.fields.iter().find(|field| !as_planned(field)).map(|field| field.path.clone())
+    moved.fields.iter().find(|field| !as_planned(field)).cloned().map(Unforeseen::Field)
+}
+
+/// Says what has moved, who moved it as far as the object tells, and to what.
+fn told(what: &Unforeseen, live: &Value, conceal: impl Fn(&Value) -> Value) -> String {
+    match what {
+        Unforeseen::All(reason) if reason.is_empty() => "it was changed meanwhile".to_owned(),
+        Unforeseen::All(reason) => format!("it was changed meanwhile: {reason}"),
+        Unforeseen::Field(FieldChange { path, before, .. }) => {
+            let by = fields::writer(live, path).map_or_else(String::new, |writer| format!(" by {}", writer.manager));
+            let value = before.as_ref().map_or("nothing".to_owned(), |value| shortened(&conceal(value).to_string()));
+            format!("{path} was changed meanwhile{by}: it is {value} by now")
+        }
+    }
+}
+
+/// A value as it is told in one line.
+fn shortened(value: &str) -> String {
+    const LONGEST: usize = 80;
+    let short: String = value.chars().take(LONGEST).collect();
+    if short.len() < value.len() { format!("{short}…") } else { short }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use cfrt_engine::driver::{Predicted, Stamp};
-    use cfrt_engine::resource::{Address, ResourceId, Trigger};
-    use cfrt_engine::task::TaskId;
-    use http::{Method, StatusCode};
-
-    use super::*;
-    use crate::cache_folder::CacheFolder;
-    use crate::drivers::hook::HookRuns;
-    use crate::drivers::release::charts::Charts;
-    use crate::drivers::release::heartbeat::Heartbeats;
-    use crate::helm::binary::Search;
-    use crate::kube::client::Kube;
-    use crate::kube::difference::difference;
-    use crate::kube::discovery::Discovery;
-    use crate::kube::lists::Lists;
-    use crate::kube::look::present;
-    use crate::kube::watch::Watches;
-    use crate::vault::Vault;
-    use crate::world::{self, Access};
-
-    fn world(kube: Kube) -> World {
-        let discovery = Discovery::default();
-        let names = json!({"kind": "Widget", "plural": "widgets"});
-        let spec = json!({"group": "a.io", "names": names, "scope": "Namespaced", "versions": [{"name": "v1"}]});
-        discovery.learn(&json!({ "spec": spec }));
-        let vault = Arc::new(Vault::new([7; 32]));
-        let nothing = String::new();
-        World {
-            target: world::Target { context: nothing.clone(), uid: nothing.clone(), version: nothing },
-            kube,
-            lists: Lists::default(),
-            last_apply: crate::last_apply::LastApply::default(),
-            discovery: Arc::new(discovery),
-            watches: Watches::default(),
-            charts: Charts::new(Search::from_environment(None), std::env::temp_dir(), Arc::clone(&vault)),
-            vault,
-            hook_runs: HookRuns::default(),
-            heartbeats: Heartbeats::default(),
-            cache: CacheFolder::Lasting(std::env::temp_dir()),
-            access: Access::ReadWrite,
-            kube_context: None,
-        }
-    }
-
-    fn live(uid: &str) -> Value {
-        let entry =
-            json!({"manager": "helm", "operation": "Update", "apiVersion": "a.io/v1", "fieldsV1": {"f:spec": {}}});
-        json!({"apiVersion": "a.io/v1", "kind": "Widget", "spec": {},
-            "metadata": {"name": "a", "namespace": "n", "uid": uid, "resourceVersion": "7", "managedFields": [entry]}})
-    }
-
-    fn step() -> Step {
-        let body = json!({"apiVersion": "a.io/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {"size": 1}});
-        let resource = Resource {
-            id: ResourceId::whole(Address::new("a.io/v1/Widget", "n", "a")),
-            task: TaskId { kind: "chart", name: String::new() },
-            driver: "object",
-            want: Want::Present(Document { body, ..Document::default() }.into()),
-            needs: Vec::new(),
-            trigger: Trigger::Differs,
-            settings: Value::Null,
-        };
-        let stamp = Stamp { uid: "old".to_owned(), revision: "7".to_owned() };
-        let seen = Observation::Present { live: Arc::new(live("old")), stamp, predicted: None };
-        Step { resource: Arc::new(resource), change: Change::of(Action::Update), seen, settled: false }
-    }
-
-    /// How an update fares whose migration the server answers with a code; it reads what is there after that.
-    async fn updated(code: StatusCode, there: Option<&str>) -> DriverError {
-        let there = there.map(|uid| live(uid).to_string());
-        let kube = Kube::refusing(move |request| match (request.method(), &there) {
-            (&Method::GET, Some(there)) => (StatusCode::OK, there.clone()),
-            (&Method::GET, None) => (StatusCode::NOT_FOUND, r#"{"message": "not found"}"#.to_owned()),
-            (_, _) => (code, r#"{"message": "an error in our request"}"#.to_owned()),
-        });
-        let (world, step) = (world(kube), step());
-        let target = Target::new(&world, &step.resource, "helm").expect("its kind is known");
-        let document = step.resource.want.document().expect("it is wanted");
-        // Whatever took its place has other fields, so that the plan no longer fits.
-        target.update(&step, document, |_, _| Change::of(Action::Refuse)).await.expect_err("it is refused")
-    }
-
-    #[tokio::test]
-    async fn an_object_that_another_one_took_the_place_of_is_not_as_the_plan_saw_it() {
-        let replaced = updated(StatusCode::UNPROCESSABLE_ENTITY, Some("new")).await;
-        assert_eq!(
-            (replaced.fault, replaced.chain().join(": ")),
-            (Fault::Stale, "updating Widget n/a: it was changed meanwhile".to_owned())
-        );
-        let deleted = updated(StatusCode::NOT_FOUND, None).await;
-        assert_eq!(
-            (deleted.fault, deleted.chain().join(": ")),
-            (Fault::Stale, "updating Widget n/a: it was deleted meanwhile".to_owned())
-        );
-    }
-
-    #[test]
-    fn only_fields_that_are_as_the_plan_showed_them_are_written() {
-        let field = |path: &str, before: Option<&str>| {
-            let before = before.map(Value::from);
-            FieldChange::new(path, before, Some(json!("wanted")))
-        };
-        let planned = Change::of_fields(vec![field("data.a", Some("one")), field("data.b", Some("hidden"))]);
-        let found = |fields: Vec<FieldChange>| {
-            let hide = |value: &Value| if value == "password" { json!("hidden") } else { value.clone() };
-            unforeseen(&planned, &Change::of_fields(fields), hide)
-        };
-        assert_eq!(found(vec![field("data.a", Some("one")), field("data.b", Some("password"))]), None);
-        assert_eq!(found(vec![]), None, "someone else has done it");
-        assert_eq!(found(vec![field("data.a", Some("two"))]).as_deref(), Some("data.a"));
-        assert_eq!(found(vec![field("data.a", None)]).as_deref(), Some("data.a"));
-        assert_eq!(found(vec![field("data.c", Some("one"))]).as_deref(), Some("data.c"));
-        assert_eq!(found(vec![field("data.a.deeper", Some("two"))]), None, "places that aren't the same say nothing");
-    }
-
-    #[tokio::test]
-    async fn a_prediction_is_about_the_object_that_was_seen_and_not_about_what_others_did_meanwhile() {
-        let object = |revision: &str, by_others: Value, by_us: Value| {
-            json!({"apiVersion": "a.io/v1", "kind": "Widget", "spec": by_us,
-                "metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": revision, "labels": by_others}})
-        };
-        let (moved, ours) = (json!({"moved": "by others"}), json!({"size": 1}));
-        let (now, answer) = (object("8", moved.clone(), json!({})), object("8", moved, ours));
-        let kube = Kube::refusing(move |request| match *request.method() {
-            Method::GET => (StatusCode::OK, now.to_string()),
-            _ => (StatusCode::OK, answer.to_string()),
-        });
-        let (world, step) = (world(kube), step());
-        let before = present(&world.vault, &step.resource, object("7", json!({}), json!({})));
-        let wanted = Wanted { resource: &step.resource, depth: Depth::DryRun, before: Some(&before) };
-        let seen = predict(&world, &wanted, "helm").await.expect("it is answered");
-        let Observation::Present { live, stamp, predicted: Some(Predicted::Live(predicted)) } = seen else {
-            panic!("it is there, and predicted: {seen:?}")
-        };
-        assert_eq!(stamp.revision, "8");
-        let moves: Vec<String> = difference(&live, &predicted).into_iter().map(|field| field.path).collect();
-        assert_eq!(moves, ["spec.size"]);
-    }
-
-    /// How a creation fares that the server calls a conflict, where something is there or not.
-    async fn created(there: Option<&str>) -> (Fault, String) {
-        let there = there.map(|uid| live(uid).to_string());
-        let kube = Kube::refusing(move |request| match (request.method(), &there) {
-            (&Method::GET, Some(there)) => (StatusCode::OK, there.clone()),
-            (&Method::GET, None) => (StatusCode::NOT_FOUND, r#"{"message": "not found"}"#.to_owned()),
-            (_, _) => (StatusCode::CONFLICT, r#"{"message": "many use the quota"}"#.to_owned()),
-        });
-        let (world, step) = (world(kube), step());
-        let target = Target::new(&world, &step.resource, "helm").expect("its kind is known");
-        let document = step.resource.want.document().expect("it is wanted");
-        let error = target.create(document).await.expect_err("it is refused");
-        (error.fault, error.chain().join(": "))
-    }
-
-    #[tokio::test]
-    async fn a_creation_that_meets_an_object_is_stale_and_another_conflict_is_not() {
-        let met = "creating Widget n/a: it was made by someone else after the plan was made";
-        assert_eq!(created(Some("new")).await, (Fault::Stale, met.to_owned()));
-        let conflict = "creating Widget n/a: many use the quota";
-        assert_eq!(created(None).await, (Fault::World, conflict.to_owned()));
-    }
-
-    #[tokio::test]
-    async fn whatever_else_a_server_refuses_is_told_in_its_words() {
-        let refused = updated(StatusCode::UNPROCESSABLE_ENTITY, Some("old")).await;
-        assert_eq!(
-            (refused.fault, refused.chain().join(": ")),
-            (Fault::World, "updating Widget n/a: an error in our request".to_owned())
-        );
-        assert_eq!(updated(StatusCode::FORBIDDEN, Some("old")).await.fault, Fault::Forbidden);
-    }
-}
+mod tests;

@@ -26,9 +26,8 @@ fn what_the_server_refuses_is_told_without_repeating_a_whole_pod() {
     let status = serde_json::json!({
         "reason": "Invalid", "message": format!("Job.batch \"a\" is invalid: {pod}"), "details": {"causes": causes},
     });
-    let reply = Reply { status: StatusCode::UNPROCESSABLE_ENTITY, server_time: None, body: status.to_string().into() };
     assert_eq!(
-        refusal(&reply).to_string(),
+        refusal(422, status.to_string().as_bytes()).to_string(),
         "Job.batch \"a\" is invalid: spec.template: field is immutable, metadata.name: Invalid value: \"A\": lower case"
     );
 }

@@ -1,0 +1,76 @@
+//! What a server says of a request that it didn't carry out, in words that are fit to be told.
+
+use serde::Deserialize;
+
+use super::access::Denied;
+use super::client::ApiError;
+
+/// A longer value isn't repeated when the server refuses it.
+const LONGEST_VALUE: usize = 60;
+
+/// How many characters are repeated of an answer that isn't an API server's.
+const LONGEST_PAGE: usize = 200;
+
+/// How many characters are repeated of what an API server says.
+const LONGEST_MESSAGE: usize = 4000;
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    reason: String,
+    message: String,
+    details: Option<Details>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    causes: Option<Vec<Cause>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Cause {
+    message: String,
+    field: String,
+}
+
+/// The server's own words where it has some; proxies answer with pages of HTML.
+pub(super) fn refusal(code: u16, body: &[u8]) -> ApiError {
+    match serde_json::from_slice::<Status>(body) {
+        Ok(status) if !status.message.is_empty() => {
+            let message = Denied::parse(&status.message).filter(|_| code == 403).map(|denied| denied.to_string());
+            let message = shortened(message.unwrap_or_else(|| without_large_values(&status)));
+            ApiError::Status { code, message, reason: status.reason }
+        }
+        Ok(_) | Err(_) => {
+            let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST_PAGE * 4)]);
+            let text: String = text.chars().take(LONGEST_PAGE).collect();
+            ApiError::Status { code, reason: String::new(), message: format!("HTTP {code}: {}", text.trim()) }
+        }
+    }
+}
+
+/// No one reads more of it, and it is kept with each step that it is about.
+fn shortened(mut message: String) -> String {
+    if let Some((place, _)) = message.char_indices().nth(LONGEST_MESSAGE) {
+        message.truncate(place);
+        message.push('…');
+    }
+    message
+}
+
+/// A server repeats what it refuses, which can be a whole pod with the secrets in it; the field and the reason are enough.
+fn without_large_values(status: &Status) -> String {
+    let causes = status.details.as_ref().and_then(|details| details.causes.as_deref()).unwrap_or_default();
+    let Some((about, _)) = status.message.split_once(" is invalid: ").filter(|_| !causes.is_empty()) else {
+        return status.message.clone();
+    };
+    let short = |cause: &Cause| {
+        let value = cause.message.strip_prefix("Invalid value: ").and_then(|rest| rest.rsplit_once(": "));
+        let reason =
+            value.filter(|(value, _)| value.len() > LONGEST_VALUE).map_or(cause.message.as_str(), |(_, why)| why);
+        format!("{}: {reason}", cause.field)
+    };
+    format!("{about} is invalid: {}", causes.iter().map(short).collect::<Vec<_>>().join(", "))
+}

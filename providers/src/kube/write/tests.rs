@@ -1,0 +1,177 @@
+//! What becomes of writes that meet others, and of those whose answer got lost.
+
+use std::sync::Arc;
+
+use cfrt_engine::driver::{Predicted, Stamp};
+use cfrt_engine::resource::{Address, ResourceId, Trigger};
+use cfrt_engine::task::TaskId;
+use http::{Method, StatusCode};
+
+use super::*;
+use crate::cache_folder::CacheFolder;
+use crate::drivers::hook::HookRuns;
+use crate::drivers::release::charts::Charts;
+use crate::drivers::release::heartbeat::Heartbeats;
+use crate::helm::binary::Search;
+use crate::kube::client::Kube;
+use crate::kube::difference::difference;
+use crate::kube::discovery::Discovery;
+use crate::kube::lists::Lists;
+use crate::kube::look::present;
+use crate::kube::watch::Watches;
+use crate::vault::Vault;
+use crate::world::{self, Access};
+
+fn world(kube: Kube) -> World {
+    let discovery = Discovery::default();
+    let names = json!({"kind": "Widget", "plural": "widgets"});
+    let spec = json!({"group": "a.io", "names": names, "scope": "Namespaced", "versions": [{"name": "v1"}]});
+    discovery.learn(&json!({ "spec": spec }));
+    let vault = Arc::new(Vault::new([7; 32]));
+    let nothing = String::new();
+    World {
+        target: world::Target { context: nothing.clone(), uid: nothing.clone(), version: nothing },
+        kube,
+        lists: Lists::default(),
+        last_apply: crate::last_apply::LastApply::default(),
+        discovery: Arc::new(discovery),
+        watches: Watches::default(),
+        charts: Charts::new(Search::from_environment(None), std::env::temp_dir(), Arc::clone(&vault)),
+        vault,
+        hook_runs: HookRuns::default(),
+        heartbeats: Heartbeats::default(),
+        cache: CacheFolder::Lasting(std::env::temp_dir()),
+        access: Access::ReadWrite,
+        kube_context: None,
+    }
+}
+
+fn live(uid: &str) -> Value {
+    let entry = json!({"manager": "helm", "operation": "Update", "apiVersion": "a.io/v1", "fieldsV1": {"f:spec": {}}});
+    json!({"apiVersion": "a.io/v1", "kind": "Widget", "spec": {},
+        "metadata": {"name": "a", "namespace": "n", "uid": uid, "resourceVersion": "7", "managedFields": [entry]}})
+}
+
+fn step() -> Step {
+    let body = json!({"apiVersion": "a.io/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {"size": 1}});
+    let resource = Resource {
+        id: ResourceId::whole(Address::new("a.io/v1/Widget", "n", "a")),
+        task: TaskId { kind: "chart", name: String::new() },
+        driver: "object",
+        want: Want::Present(Document { body, ..Document::default() }.into()),
+        needs: Vec::new(),
+        trigger: Trigger::Differs,
+        settings: Value::Null,
+    };
+    let stamp = Stamp { uid: "old".to_owned(), revision: "7".to_owned() };
+    let seen = Observation::Present { live: Arc::new(live("old")), stamp, predicted: None };
+    Step { resource: Arc::new(resource), change: Change::of(Action::Update), seen, settled: false }
+}
+
+/// How an update fares whose migration the server answers with a code; it reads what is there after that.
+async fn updated(code: StatusCode, there: Option<&str>) -> DriverError {
+    let there = there.map(|uid| live(uid).to_string());
+    let kube = Kube::refusing(move |request| match (request.method(), &there) {
+        (&Method::GET, Some(there)) => (StatusCode::OK, there.clone()),
+        (&Method::GET, None) => (StatusCode::NOT_FOUND, r#"{"message": "not found"}"#.to_owned()),
+        (_, _) => (code, r#"{"message": "an error in our request"}"#.to_owned()),
+    });
+    let (world, step) = (world(kube), step());
+    let target = Target::new(&world, &step.resource, "helm").expect("its kind is known");
+    let document = step.resource.want.document().expect("it is wanted");
+    // Whatever took its place has other fields, so that the plan no longer fits.
+    target.update(&step, document, |_, _| Change::of(Action::Refuse)).await.expect_err("it is refused")
+}
+
+#[tokio::test]
+async fn an_object_that_another_one_took_the_place_of_is_not_as_the_plan_saw_it() {
+    let replaced = updated(StatusCode::UNPROCESSABLE_ENTITY, Some("new")).await;
+    assert_eq!(
+        (replaced.fault, replaced.chain().join(": ")),
+        (Fault::Stale, "updating Widget n/a: it was changed meanwhile".to_owned())
+    );
+    let deleted = updated(StatusCode::NOT_FOUND, None).await;
+    assert_eq!(
+        (deleted.fault, deleted.chain().join(": ")),
+        (Fault::Stale, "updating Widget n/a: it was deleted meanwhile".to_owned())
+    );
+}
+
+#[test]
+fn only_fields_that_are_as_the_plan_showed_them_are_written() {
+    let field = |path: &str, before: Option<&str>| {
+        let before = before.map(Value::from);
+        FieldChange::new(path, before, Some(json!("wanted")))
+    };
+    let planned = Change::of_fields(vec![field("data.a", Some("one")), field("data.b", Some("hidden"))]);
+    let found = |fields: Vec<FieldChange>| {
+        let hide = |value: &Value| if value == "password" { json!("hidden") } else { value.clone() };
+        match unforeseen(&planned, &Change::of_fields(fields), hide)? {
+            Unforeseen::Field(field) => Some(field.path),
+            Unforeseen::All(reason) => Some(reason),
+        }
+    };
+    assert_eq!(found(vec![field("data.a", Some("one")), field("data.b", Some("password"))]), None);
+    assert_eq!(found(vec![]), None, "someone else has done it");
+    assert_eq!(found(vec![field("data.a", Some("two"))]).as_deref(), Some("data.a"));
+    assert_eq!(found(vec![field("data.a", None)]).as_deref(), Some("data.a"));
+    assert_eq!(found(vec![field("data.c", Some("one"))]).as_deref(), Some("data.c"));
+    assert_eq!(found(vec![field("data.a.deeper", Some("two"))]), None, "places that aren't the same say nothing");
+}
+
+#[tokio::test]
+async fn a_prediction_is_about_the_object_that_was_seen_and_not_about_what_others_did_meanwhile() {
+    let object = |revision: &str, by_others: Value, by_us: Value| {
+        json!({"apiVersion": "a.io/v1", "kind": "Widget", "spec": by_us,
+            "metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": revision, "labels": by_others}})
+    };
+    let (moved, ours) = (json!({"moved": "by others"}), json!({"size": 1}));
+    let (now, answer) = (object("8", moved.clone(), json!({})), object("8", moved, ours));
+    let kube = Kube::refusing(move |request| match *request.method() {
+        Method::GET => (StatusCode::OK, now.to_string()),
+        _ => (StatusCode::OK, answer.to_string()),
+    });
+    let (world, step) = (world(kube), step());
+    let before = present(&world.vault, &step.resource, object("7", json!({}), json!({})));
+    let wanted = Wanted { resource: &step.resource, depth: Depth::DryRun, before: Some(&before) };
+    let seen = predict(&world, &wanted, "helm").await.expect("it is answered");
+    let Observation::Present { live, stamp, predicted: Some(Predicted::Live(predicted)) } = seen else {
+        panic!("it is there, and predicted: {seen:?}")
+    };
+    assert_eq!(stamp.revision, "8");
+    let moves: Vec<String> = difference(&live, &predicted).into_iter().map(|field| field.path).collect();
+    assert_eq!(moves, ["spec.size"]);
+}
+
+/// How a creation fares that the server calls a conflict, where something is there or not.
+async fn created(there: Option<&str>) -> (Fault, String) {
+    let there = there.map(|uid| live(uid).to_string());
+    let kube = Kube::refusing(move |request| match (request.method(), &there) {
+        (&Method::GET, Some(there)) => (StatusCode::OK, there.clone()),
+        (&Method::GET, None) => (StatusCode::NOT_FOUND, r#"{"message": "not found"}"#.to_owned()),
+        (_, _) => (StatusCode::CONFLICT, r#"{"message": "many use the quota"}"#.to_owned()),
+    });
+    let (world, step) = (world(kube), step());
+    let target = Target::new(&world, &step.resource, "helm").expect("its kind is known");
+    let document = step.resource.want.document().expect("it is wanted");
+    let error = target.create(document).await.expect_err("it is refused");
+    (error.fault, error.chain().join(": "))
+}
+
+#[tokio::test]
+async fn a_creation_that_meets_an_object_is_stale_and_another_conflict_is_not() {
+    let met = "creating Widget n/a: it was made by someone else after the plan was made";
+    assert_eq!(created(Some("new")).await, (Fault::Stale, met.to_owned()));
+    let conflict = "creating Widget n/a: many use the quota";
+    assert_eq!(created(None).await, (Fault::World, conflict.to_owned()));
+}
+
+#[tokio::test]
+async fn whatever_else_a_server_refuses_is_told_in_its_words() {
+    let refused = updated(StatusCode::UNPROCESSABLE_ENTITY, Some("old")).await;
+    assert_eq!(
+        (refused.fault, refused.chain().join(": ")),
+        (Fault::World, "updating Widget n/a: an error in our request".to_owned())
+    );
+    assert_eq!(updated(StatusCode::FORBIDDEN, Some("old")).await.fault, Fault::Forbidden);
+}
