@@ -11,6 +11,7 @@ use cfrt_engine::execute::{Options, execute};
 use cfrt_engine::plan::Plan;
 use cfrt_engine::report::Report;
 use cfrt_engine::resource::ResourceId;
+use cfrt_providers::kube::access::permitted;
 use cfrt_providers::world::Access;
 use tokio::sync::{mpsc, watch};
 
@@ -128,6 +129,9 @@ impl Ended {
 }
 
 async fn agreed(arguments: &ApplyArguments, prepared: &mut Prepared) -> Result<bool, Trouble> {
+    // Nobody is asked about what may not be done.
+    let Prepared { world, plan, interrupts, .. } = &mut *prepared;
+    interrupts.unless_asked(permitted(world, plan)).await.ok_or(Trouble::Interrupted)??;
     if arguments.yes {
         return Ok(true);
     }

@@ -25,13 +25,19 @@ pub(crate) struct Judged {
 /// Applies, and holds what was written against the plan.
 #[track_caller]
 pub(crate) fn apply(scenario: &Scenario) -> Judged {
+    apply_by(scenario, || scenario.apply_unjudged())
+}
+
+/// The same of an apply that is carried out in a special way; the plan is made in the usual one.
+#[track_caller]
+pub(crate) fn apply_by(scenario: &Scenario, apply: impl FnOnce() -> (Plan, Ran)) -> Judged {
     let before_plan = audit::mark();
     let plan = scenario.plan_at_all();
     let read = audit::since(before_plan, scenario);
     assert!(audit::mutating(&read).is_empty(), "a plan writes: {:#?}", told(&audit::mutating(&read)));
     let before = objects(scenario, &plan);
     let mark = audit::mark();
-    let (applied, ran) = scenario.apply_unjudged();
+    let (applied, ran) = apply();
     let events = audit::since(mark, scenario);
     let judged = Judged { plan, applied, ran, events };
     judged.announced();
@@ -67,8 +73,8 @@ impl Judged {
         self.writes().into_iter().filter(|event| !event.is_record()).map(Event::told).collect()
     }
 
-    #[track_caller]
-    fn announced(&self) {
+    /// What was written that the plan doesn't say.
+    pub(crate) fn unannounced(&self) -> Vec<String> {
         let records = self.plan.writing().any(|step| step.address.starts_with("Release "));
         let adopts = self.plan.writing().any(|step| step.part.as_deref() == Some("adoption"));
         let announced = |event: &&&Event| {
@@ -77,8 +83,12 @@ impl Judged {
                 || self.plan.writing().any(|step| announces(step, event))
         };
         let writes = self.writes();
-        let unannounced: Vec<String> =
-            writes.iter().filter(|event| !announced(event)).map(|event| event.told()).collect();
+        writes.iter().filter(|event| !announced(event)).map(|event| event.told()).collect()
+    }
+
+    #[track_caller]
+    fn announced(&self) {
+        let unannounced = self.unannounced();
         assert!(unannounced.is_empty(), "written, and not announced: {unannounced:#?}");
         let remembered = audit::mutating(&self.events).iter().filter(|event| event.is_last_apply()).count();
         let wrote = self.ran.code == 0 && self.plan.writing().next().is_some();

@@ -378,11 +378,33 @@ impl Kube {
     pub(crate) fn refusing(
         answer: impl Fn(&Request<Body>) -> (StatusCode, String) + Clone + Send + Sync + 'static,
     ) -> Self {
+        Self::answering(move |request| std::future::ready(answer(&request)))
+    }
+
+    /// The same by what a request says.
+    pub(crate) fn asking(
+        answer: impl Fn(serde_json::Value) -> (StatusCode, String) + Clone + Send + Sync + 'static,
+    ) -> Self {
+        Self::answering(move |request: Request<Body>| {
+            let answer = answer.clone();
+            async move {
+                let body = request.into_body().collect().await.expect("it is in memory").to_bytes();
+                answer(serde_json::from_slice(&body).expect("it is JSON"))
+            }
+        })
+    }
+
+    fn answering<F: Future<Output = (StatusCode, String)> + Send + 'static>(
+        answer: impl Fn(Request<Body>) -> F + Send + Sync + 'static,
+    ) -> Self {
         let service = tower::service_fn(move |request: Request<Body>| {
-            let (status, text) = answer(&request);
-            let mut response = http::Response::new(Body::from(text.into_bytes()));
-            *response.status_mut() = status;
-            async move { Ok::<_, BoxError>(response) }
+            let answer = answer(request);
+            async move {
+                let (status, text) = answer.await;
+                let mut response = http::Response::new(Body::from(text.into_bytes()));
+                *response.status_mut() = status;
+                Ok::<_, BoxError>(response)
+            }
         });
         Self { client: Client::new(service, "default"), gate: Arc::default() }
     }

@@ -83,7 +83,7 @@ async fn updated(code: StatusCode, there: Option<&str>) -> DriverError {
     target.update(&step, document, |_, _| Change::of(Action::Refuse)).await.expect_err("it is refused")
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_object_that_another_one_took_the_place_of_is_not_as_the_plan_saw_it() {
     let replaced = updated(StatusCode::UNPROCESSABLE_ENTITY, Some("new")).await;
     assert_eq!(
@@ -119,7 +119,7 @@ fn only_fields_that_are_as_the_plan_showed_them_are_written() {
     assert_eq!(found(vec![field("data.a.deeper", Some("two"))]), None, "places that aren't the same say nothing");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_prediction_is_about_the_object_that_was_seen_and_not_about_what_others_did_meanwhile() {
     let object = |revision: &str, by_others: Value, by_us: Value| {
         json!({"apiVersion": "a.io/v1", "kind": "Widget", "spec": by_us,
@@ -158,7 +158,7 @@ async fn created(there: Option<&str>) -> (Fault, String) {
     (error.fault, error.chain().join(": "))
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_creation_that_meets_an_object_is_stale_and_another_conflict_is_not() {
     let met = "creating Widget n/a: it was made by someone else after the plan was made";
     assert_eq!(created(Some("new")).await, (Fault::Stale, met.to_owned()));
@@ -166,7 +166,7 @@ async fn a_creation_that_meets_an_object_is_stale_and_another_conflict_is_not() 
     assert_eq!(created(None).await, (Fault::World, conflict.to_owned()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn whatever_else_a_server_refuses_is_told_in_its_words() {
     let refused = updated(StatusCode::UNPROCESSABLE_ENTITY, Some("old")).await;
     assert_eq!(
