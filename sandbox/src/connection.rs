@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
 use crate::proxy::Answer;
@@ -29,8 +29,9 @@ pub(crate) enum Order {
 pub(crate) type Orders = mpsc::UnboundedSender<Order>;
 
 /// Serves a connection by what `answer` says to each request.
-pub(crate) async fn serve<F>(stream: TcpStream, answer: impl Fn(Request<Incoming>, Orders) -> F)
+pub(crate) async fn serve<S, F>(stream: S, answer: impl Fn(Request<Incoming>, Orders) -> F)
 where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Future<Output = Response<Answer>> + Send + 'static,
 {
     let (orders, mut ordered) = mpsc::unbounded_channel();

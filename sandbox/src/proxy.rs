@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fs, io};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures::stream;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request, response};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -20,6 +22,8 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{self, ServerConfig, crypto, pki_types};
 
 use crate::connection::{Order, Orders, serve};
 use crate::fault::Fault;
@@ -39,6 +43,8 @@ const BACKLOG: u32 = 64;
 pub struct Proxy {
     shared: Arc<Shared>,
     address: SocketAddr,
+    /// The certificate that it shows, as PEM.
+    certificate: String,
     folder: tempfile::TempDir,
     listening: JoinHandle<()>,
 }
@@ -52,6 +58,12 @@ pub enum ProxyError {
     /// No client can be made from it.
     #[error("preparing the connection to the API server")]
     Client(#[from] kube::Error),
+    /// No certificate can be made.
+    #[error("making a certificate")]
+    Certificate(#[from] rcgen::Error),
+    /// The certificate can't be shown.
+    #[error("preparing TLS")]
+    Tls(#[from] rustls::Error),
     /// There is no port, or no room for a kubeconfig.
     #[error("listening on loopback")]
     Io(#[from] io::Error),
@@ -92,6 +104,7 @@ impl Proxy {
         let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         let address = listener.local_addr()?;
         let (down, downs) = mpsc::unbounded_channel();
+        let (certificate, tls) = identity()?;
         let shared = Arc::new(Shared {
             client: Upstream(Client::try_from(config)?),
             schedule,
@@ -102,8 +115,8 @@ impl Proxy {
             down,
         });
         let folder = tempfile::tempdir()?;
-        let listening = tokio::spawn(accept(listener, address, Arc::clone(&shared), downs));
-        let proxy = Self { shared, address, folder, listening };
+        let listening = tokio::spawn(accept(listener, address, tls, Arc::clone(&shared), downs));
+        let proxy = Self { shared, address, certificate, folder, listening };
         fs::write(proxy.kubeconfig(), proxy.login(&json!({ "token": proxy.token() })))?;
         Ok(proxy)
     }
@@ -115,7 +128,8 @@ impl Proxy {
 
     /// The text of a kubeconfig whose user is this, for those who want to log in otherwise.
     pub fn login(&self, user: &serde_json::Value) -> String {
-        let cluster = json!({"server": format!("http://{}", self.address)});
+        let certificate = STANDARD.encode(&self.certificate);
+        let cluster = json!({"server": format!("https://{}", self.address), "certificate-authority-data": certificate});
         let context = json!({"cluster": "proxy", "user": "proxy"});
         let named = |what: &str, value| json!([{"name": "proxy", what: value}]);
         json!({
@@ -154,6 +168,17 @@ fn token() -> String {
     format!("{:016x}{:016x}", chance(), chance())
 }
 
+/// A certificate of this proxy's own, and what shows it. Credentials go over nothing less, whoever the client is.
+fn identity() -> Result<(String, TlsAcceptor), ProxyError> {
+    let made = rcgen::generate_simple_self_signed([Ipv4Addr::LOCALHOST.to_string()])?;
+    let key = pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let builder = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
+    let mut config = builder.with_single_cert(vec![made.cert.der().clone()], key.into())?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok((made.cert.pem(), TlsAcceptor::from(Arc::new(config))))
+}
+
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     // The same port is wanted again after the proxy was down.
@@ -165,6 +190,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 async fn accept(
     listener: TcpListener,
     address: SocketAddr,
+    tls: TlsAcceptor,
     shared: Arc<Shared>,
     mut downs: mpsc::UnboundedReceiver<Duration>,
 ) {
@@ -177,8 +203,12 @@ async fn accept(
                 let Ok((stream, _)) = accepted else { continue };
                 // Small answers wait for each other otherwise, 40 ms each.
                 let _slower = stream.set_nodelay(true);
-                let shared = Arc::clone(&shared);
-                connections.spawn(serve(stream, move |request, orders| answer(Arc::clone(&shared), request, orders)));
+                let (shared, tls) = (Arc::clone(&shared), tls.clone());
+                connections.spawn(async move {
+                    // Who speaks no TLS has no business here.
+                    let Ok(stream) = tls.accept(stream).await else { return };
+                    serve(stream, move |request, orders| answer(Arc::clone(&shared), request, orders)).await;
+                });
             }
             Some(pause) = downs.recv() => {
                 drop(listener.take());

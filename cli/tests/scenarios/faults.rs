@@ -125,7 +125,8 @@ fn connections_that_end_are_made_again() {
          patch */configmaps/NAMESPACE-00000 1 goaway\n\
          patch */services/* 1 down=300\n\
          patch */deployments/* 1 twice\n\
-         patch */jobs/* 1 delay=200\n",
+         patch */jobs/* 1 twice\n\
+         create */secrets 1 delay=200\n",
     );
     made_once(&judged.done());
     converged(&scenario);

@@ -118,7 +118,8 @@ impl ApiError {
         }
     }
 
-    fn hint(&self) -> &'static str {
+    /// What the user can do about it; empty where nothing is known.
+    pub(crate) fn hint(&self) -> &'static str {
         if self.code() == Some(401) { LOG_IN } else { "" }
     }
 
@@ -207,24 +208,18 @@ impl Kube {
     ///
     /// Any answer but a success, or none.
     pub async fn send(&self, call: &Call) -> Result<Reply, ApiError> {
-        self.send_in_doubt(call).await.0
-    }
-
-    /// The same, and whether an earlier attempt, or this one, may have been carried out without our knowing.
-    pub async fn send_in_doubt(&self, call: &Call) -> (Result<Reply, ApiError>, bool) {
-        let (mut budget, mut doubt) = (Budget::new(call.is_harmless()), false);
+        let mut budget = Budget::new(call.is_harmless());
         loop {
             let failure = match self.send_once(call).await {
-                Ok(reply) => return (Ok(reply), doubt),
+                Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
             };
-            doubt |= failure.is_unclear();
             self.gate.lanes.note(&failure);
             // A server that never answered isn't there: nobody waits a minute to learn that.
             let is_there = failure.error.code().is_some() || self.gate.reached.load(Ordering::Relaxed);
             match budget.pause(&failure).filter(|_| is_there && !call.is_sent_once()) {
                 Some(pause) => tokio::time::sleep(pause).await,
-                None => return (Err(failure.error), doubt),
+                None => return Err(failure.error),
             }
         }
     }

@@ -67,11 +67,6 @@ impl From<ApiError> for Failure {
 }
 
 impl Failure {
-    /// Whether the server may have done it all the same.
-    pub(super) fn is_unclear(&self) -> bool {
-        !self.unsent && is_unclear(&self.error)
-    }
-
     /// What may be done about it; `harmless` where doing it twice is doing it once.
     fn remedy(&self, harmless: bool) -> Remedy {
         match &self.error {
@@ -110,15 +105,15 @@ fn pauses() -> ExponentialBackoff {
     growing.with_jitter().without_max_times().build()
 }
 
-/// Tries again until a kind is served that this run brings, where it is one; `attempt` also says whether there is doubt.
-pub(super) async fn until_served<T, F: Future<Output = (Result<T, ApiError>, bool)>>(
+/// Tries again until a kind is served that this run brings, where it is one.
+pub(super) async fn until_served<T, F: Future<Output = Result<T, ApiError>>>(
     is_new: bool,
     attempt: impl Fn() -> F,
-) -> (Result<T, ApiError>, bool) {
+) -> Result<T, ApiError> {
     let mut left = if is_new { ATTEMPTS_AT_A_NEW_KIND } else { 0 };
     loop {
         match attempt().await {
-            (Err(error), _) if left > 0 && error.is_not_found() => left -= 1,
+            Err(error) if left > 0 && error.is_not_found() => left -= 1,
             over => return over,
         }
         tokio::time::sleep(SOON).await;
@@ -208,7 +203,7 @@ mod tests {
             (status(502), false, again, over, true),
             (status(504), false, again, over, true),
             (lost(), false, again, over, true),
-            (lost(), true, again, again, false),
+            (lost(), true, again, again, true),
             (ApiError::Slow(60), false, again, over, true),
             (ApiError::Junk(String::new()), false, over, over, true),
             (status(400), false, over, over, false),
@@ -223,7 +218,7 @@ mod tests {
         ];
         for (error, unsent, harmless, otherwise, unclear) in table {
             let failure = Failure { error, after: None, unsent };
-            let seen = (failure.remedy(true), failure.remedy(false), failure.is_unclear());
+            let seen = (failure.remedy(true), failure.remedy(false), is_unclear(&failure.error));
             assert_eq!(seen, (harmless, otherwise, unclear), "{failure:?}");
         }
     }
@@ -233,7 +228,7 @@ mod tests {
         let remedy = |message: &str| {
             let failure =
                 Failure::from(ApiError::Status { code: 500, reason: String::new(), message: message.to_owned() });
-            (failure.remedy(true), failure.remedy(false), failure.is_unclear())
+            (failure.remedy(true), failure.remedy(false), is_unclear(&failure.error))
         };
         let refused = remedy("failed calling webhook \"a\": connection refused");
         assert_eq!(refused, (Remedy::Again(WEBHOOK), Remedy::Again(WEBHOOK), false));

@@ -49,7 +49,8 @@ impl<'a> Target<'a> {
 
     /// Creates the object by server-side apply. What turned up there meanwhile stays as it is.
     ///
-    /// Where an answer got lost it is looked what is there: what we sent is done, and nothing is made twice.
+    /// Where an answer got lost, or something is there, it is looked what that is: what is all as we sent it, and ours, is
+    /// what was to be done, and nothing is made twice.
     ///
     /// # Errors
     ///
@@ -57,17 +58,15 @@ impl<'a> Target<'a> {
     pub async fn create(&self, document: &Document) -> Result<Value, DriverError> {
         let body = self.filled(document, &Value::Null).await?;
         let call = Call::apply(&self.kind, &self.key.namespace, &self.key.name, self.manager, Apply::New, &body);
-        let (mut pauses, mut doubt) = (tries(), false);
+        let mut pauses = tries();
         loop {
-            let (created, in_doubt) = self.send_in_doubt(&call).await;
-            doubt |= in_doubt;
             // A quota that many use at once is a conflict, too.
-            let error = match created {
+            let error = match self.send(&call).await {
                 Err(error) if error.is_conflict() || is_unclear(&error) => error,
                 created => return created.map_err(|error| self.refused("creating", error)),
             };
             match (self.there().await?, pauses.next()) {
-                (Some(live), _) if doubt && self.is_as_sent(document, &live) => return Ok(self.written(live)),
+                (Some(live), _) if self.is_as_sent(document, &live) => return Ok(self.written(live)),
                 (Some(_), _) => {
                     let cause = "it was made by someone else after the plan was made";
                     return Err(self.stale("creating", ApiError::Transport(cause.to_owned())));
@@ -83,7 +82,7 @@ impl<'a> Target<'a> {
         found.map(|found| found.map(|(_, live)| live)).map_err(|error| self.refused("reading", error))
     }
 
-    /// Whether an object is what a lost request of ours would have left.
+    /// Whether an object is what our request leaves: by its fields, and by who owns them.
     fn is_as_sent(&self, document: &Document, live: &Value) -> bool {
         let Observation::Present { live, .. } = present(&self.world.vault, self.resource, live.clone()) else {
             return false;
@@ -269,14 +268,8 @@ impl<'a> Target<'a> {
     }
 
     async fn send(&self, call: &Call) -> Result<Value, ApiError> {
-        self.send_in_doubt(call).await.0
-    }
-
-    /// What comes of a write, and whether it may have been done more often than we know.
-    async fn send_in_doubt(&self, call: &Call) -> (Result<Value, ApiError>, bool) {
         let (kube, is_new) = (&self.world.kube, self.world.discovery.has_learned(&self.kind.gvk));
-        let (sent, doubt) = until_served(is_new, || kube.send_in_doubt(call)).await;
-        (sent.and_then(|reply| reply.json()).map(|object| self.written(object)), doubt)
+        Ok(self.written(until_served(is_new, || kube.send(call)).await?.json()?))
     }
 
     /// Remembers what a write of ours left.
@@ -303,9 +296,9 @@ impl<'a> Target<'a> {
     }
 
     fn refused(&self, verb: &str, error: ApiError) -> DriverError {
-        let fault = error.fault();
+        let (fault, hint) = (error.fault(), error.hint());
         // A server quotes what it refuses.
-        self.failed(verb, self.world.redacted(self.resource, &error.to_string())).fault(fault)
+        self.failed(verb, self.world.redacted(self.resource, &error.to_string())).fault(fault).hint(hint)
     }
 }
 
