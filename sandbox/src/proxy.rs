@@ -408,3 +408,6 @@ fn too_old() -> Response<Answer> {
 fn full(text: String) -> Answer {
     Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync()
 }
+
+#[cfg(test)]
+mod tests;

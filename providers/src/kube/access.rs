@@ -65,20 +65,27 @@ impl Right {
         Self { name: String::new(), ..self.clone() }
     }
 
-    /// The question whether it is allowed. A namespace lies in itself, where one is named.
+    /// The question whether it is allowed.
     fn review(&self) -> Value {
         let Self { namespace, group, resource, verb, name } = self;
-        let itself = group.is_empty() && resource == "namespaces";
-        let namespace = if itself { name } else { namespace };
+        let namespace = if self.is_of_namespaces() { name } else { namespace };
         let about = json!({"namespace": namespace, "group": group, "resource": resource, "verb": verb, "name": name});
         json!({
             "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": about},
         })
     }
 
+    /// Whether it is about a namespace itself, which servers say to lie in itself.
+    fn is_of_namespaces(&self) -> bool {
+        self.group.is_empty() && self.resource == "namespaces"
+    }
+
     /// `deployments.apps "app" in namespace n`
     fn place(&self) -> String {
         let Self { namespace, group, resource, name, .. } = self;
+        if self.is_of_namespaces() && !name.is_empty() {
+            return format!("{resource} \"{name}\"");
+        }
         let group = if group.is_empty() { String::new() } else { format!(".{group}") };
         let name = if name.is_empty() { String::new() } else { format!(" \"{name}\"") };
         let place =

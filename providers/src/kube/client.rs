@@ -389,6 +389,14 @@ impl Kube {
         })
     }
 
+    /// A client whose answers are larger than any may be.
+    pub(crate) fn oversized() -> Self {
+        let service = tower::service_fn(|_: Request<Body>| async {
+            Ok::<_, BoxError>(http::Response::new(Body::from(vec![0_u8; LARGEST_ANSWER + 1])))
+        });
+        Self { client: Client::new(service, "default"), gate: Arc::default() }
+    }
+
     fn answering<F: Future<Output = (StatusCode, String)> + Send + 'static>(
         answer: impl Fn(Request<Body>) -> F + Send + Sync + 'static,
     ) -> Self {

@@ -12,6 +12,8 @@ pub mod difference;
 pub mod discovery;
 pub mod fields;
 pub mod gvk;
+#[cfg(test)]
+mod hostile;
 pub mod lists;
 mod login;
 pub mod look;

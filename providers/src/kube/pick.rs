@@ -28,6 +28,8 @@ type Found = (String, Map<String, Value>);
 struct ListMetadata {
     /// How new it is.
     resource_version: String,
+    /// Where it goes on; nothing, since all of it is asked for.
+    r#continue: Option<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -51,14 +53,19 @@ impl<'de> Visitor<'de> for List<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let (mut found, mut metadata) = (Vec::new(), ListMetadata::default());
+        let (mut found, mut metadata) = (None, ListMetadata::default());
         while let Some(key) = list.next_key::<Cow<'_, str>>()? {
             match &*key {
-                "items" => found = list.next_value_seed(Items(self))?,
+                "items" => found = Some(list.next_value_seed(Items(self))?),
                 "metadata" => metadata = list.next_value()?,
                 _ => drop(list.next_value::<IgnoredAny>()?),
             }
         }
+        // What is missing from it would be taken for absent, and made.
+        if metadata.r#continue.is_some_and(|rest| !rest.is_empty()) {
+            return Err(A::Error::custom("the list goes on elsewhere, though all of it was asked for"));
+        }
+        let found = found.ok_or_else(|| A::Error::custom("it has no items"))?;
         Ok((found, metadata.resource_version))
     }
 }
@@ -159,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_list_without_items_is_empty() {
-        for body in [r#"{"items":null}"#, r#"{"items":[]}"#, "{}"] {
+        for body in [r#"{"items":null}"#, r#"{"items":[],"metadata":{"continue":""}}"#] {
             assert_eq!(picked(body, &["a"]).expect("it is a list"), json!({}), "{body}");
         }
     }
@@ -170,7 +177,8 @@ mod tests {
         for body in items.map(|item| format!(r#"{{"items":[{item}]}}"#)) {
             assert!(picked(&body, &["a"]).is_err(), "{body}");
         }
-        for body in ["", "[]", r#"{"items":3}"#, r#"{"items":[]"#, r#"{"items":[]} x"#] {
+        let unfinished = r#"{"metadata":{"continue":"x"},"items":[]}"#;
+        for body in ["", "[]", "{}", unfinished, r#"{"items":3}"#, r#"{"items":[]"#, r#"{"items":[]} x"#] {
             assert!(picked(body, &["a"]).is_err(), "{body}");
         }
     }

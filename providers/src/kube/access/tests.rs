@@ -27,6 +27,10 @@ fn a_servers_refusal_is_told_in_four_words() {
             r#"nodes is forbidden: User "viewer" cannot list resource "nodes" in API group "" at the cluster scope: no role"#,
             "viewer may not list nodes in the cluster (no role)",
         ),
+        (
+            r#"namespaces "n" is forbidden: User "viewer" cannot get resource "namespaces" in API group "" in the namespace "n""#,
+            r#"viewer may not get namespaces "n""#,
+        ),
     ] {
         assert_eq!(Denied::parse(said).map(|denied| denied.to_string()).as_deref(), Some(told));
     }

@@ -105,3 +105,69 @@ fn whatever_else_could_write_does_not() {
     assert!(!passes(Method::DELETE, "/api/v1/namespaces/a/configmaps/b?dryRun=All"));
     assert!(!passes(Method::POST, "/api/v1/namespaces/a/selfsubjectaccessreviews"));
 }
+
+#[test]
+fn a_pause_is_some_seconds_or_lasts_until_a_time_by_the_servers_clock() {
+    let pause = |text| parse_pause(text, Some(784_111_777)).map(|pause| pause.as_secs());
+    assert_eq!((pause("7"), pause(" 0 "), pause("Sun, 06 Nov 1994 08:49:47 GMT")), (Some(7), Some(0), Some(10)));
+    assert_eq!((pause("Sun, 06 Nov 1994 08:49:27 GMT"), pause("-1"), pause("soon")), (Some(0), None, None));
+    assert_eq!(parse_pause("Sun, 06 Nov 1994 08:49:47 GMT", None), None);
+}
+
+/// How often a call is sent to a server that fails twice with this code, and whether it goes well in the end.
+async fn sent(call: Call, code: StatusCode) -> (usize, bool) {
+    let count: Arc<AtomicUsize> = Arc::default();
+    let counted = Arc::clone(&count);
+    let kube = Kube::refusing(move |_| match counted.fetch_add(1, Ordering::Relaxed) {
+        0 | 1 => (code, r#"{"message": "not now"}"#.to_owned()),
+        _ => (StatusCode::OK, "{}".to_owned()),
+    });
+    let answer = kube.send(&call).await;
+    (count.load(Ordering::Relaxed), answer.is_ok())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_would_be_done_twice_is_sent_again_only_where_nothing_was_done() {
+    let kind = Resolved { gvk: Gvk::new("v1", "ConfigMap"), plural: "configmaps".to_owned(), namespaced: true };
+    let object = serde_json::json!({"metadata": {"name": "a"}});
+    let apply = |how| Call::apply(&kind, "a", "a", "helm", how, &object);
+    let harmless = [
+        Call::get("/a"),
+        Call::ask("/a", &object),
+        apply(Apply::DryRun),
+        apply(Apply::Forced),
+        Call::merge(&kind, "a", "a", "helm", &object),
+        Call::delete(&kind, "a", "a", Some("u")),
+    ];
+    for call in harmless {
+        for code in [500, 502, 503, 504, 429] {
+            let code = StatusCode::from_u16(code).expect("it is a code");
+            assert_eq!(sent(call.clone(), code).await, (3, true), "{call:?} {code}");
+        }
+    }
+    let other = [
+        apply(Apply::New),
+        Call::create(&kind, "a", &object),
+        Call::replace(&kind, "a", "a", &object),
+        Call::patch(&kind, "a", "a", "helm", &object),
+        Call::delete(&kind, "a", "a", None),
+    ];
+    for call in other {
+        for (code, times) in [(500, 1), (502, 1), (504, 1), (503, 3), (429, 3)] {
+            let code = StatusCode::from_u16(code).expect("it is a code");
+            assert_eq!(sent(call.clone(), code).await, (times, times == 3), "{call:?} {code}");
+        }
+    }
+    assert_eq!(sent(Call::get("/a"), StatusCode::NOT_FOUND).await, (1, false));
+    assert_eq!(sent(Call::get("/a").not_older_than("7"), StatusCode::SERVICE_UNAVAILABLE).await, (1, false));
+}
+
+#[test]
+fn what_refuses_for_another_reason_than_rights_is_no_matter_of_rights() {
+    let refused = |message: &str| {
+        let message = message.to_owned();
+        ApiError::Status { code: 403, reason: "Forbidden".to_owned(), message }.fault()
+    };
+    assert_eq!(refused("viewer may not list secrets in namespace n"), Fault::Forbidden);
+    assert_eq!(refused("pods \"a\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1"), Fault::World);
+}

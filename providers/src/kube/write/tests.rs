@@ -175,3 +175,54 @@ async fn whatever_else_a_server_refuses_is_told_in_its_words() {
     );
     assert_eq!(updated(StatusCode::FORBIDDEN, Some("old")).await.fault, Fault::Forbidden);
 }
+
+#[test]
+fn what_moved_is_told_with_who_moved_it_and_to_what() {
+    let entry = json!({"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}});
+    let live = json!({"metadata": {"managedFields": [entry]}, "data": {"a": "theirs"}});
+    let moved = |path: &str, before: Option<Value>| {
+        told(&Unforeseen::Field(FieldChange::new(path, before, None)), &live, Value::clone)
+    };
+    assert_eq!(
+        moved("data.a", Some(json!("theirs"))),
+        "data.a was changed meanwhile by kubectl: it is \"theirs\" by now"
+    );
+    assert_eq!(moved("data.b", None), "data.b was changed meanwhile: it is nothing by now");
+    let long = moved("data.a", Some(json!("x".repeat(500))));
+    assert!(long.len() < 150 && long.contains('…'), "{long}");
+    let refused = told(&Unforeseen::All("someone else's".to_owned()), &live, Value::clone);
+    assert_eq!(refused, "it was changed meanwhile: someone else's");
+}
+
+/// How a creation fares whose answer gets lost, where this is there afterwards, and how often it was sent.
+async fn lost(there: Option<Value>) -> (Result<(), Fault>, usize) {
+    let sent: Arc<std::sync::atomic::AtomicUsize> = Arc::default();
+    let count = Arc::clone(&sent);
+    let kube = Kube::refusing(move |request| match (request.method(), &there) {
+        (&Method::GET, Some(there)) => (StatusCode::OK, there.to_string()),
+        (&Method::GET, None) => (StatusCode::NOT_FOUND, r#"{"message": "not found"}"#.to_owned()),
+        (_, _) => {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            (StatusCode::GATEWAY_TIMEOUT, r#"{"message": "no answer"}"#.to_owned())
+        }
+    });
+    let (world, step) = (world(kube), step());
+    let target = Target::new(&world, &step.resource, "helm").expect("its kind is known");
+    let document = step.resource.want.document().expect("it is wanted");
+    let created = target.create(document).await.map(drop).map_err(|error| error.fault);
+    (created, sent.load(std::sync::atomic::Ordering::Relaxed))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_whose_answer_got_lost_is_done_where_it_is_there_as_it_was_sent() {
+    let owned = |manager: &str, size: u8| {
+        let entry = json!({"manager": manager, "operation": "Apply", "apiVersion": "a.io/v1",
+            "fieldsV1": {"f:spec": {"f:size": {}}}});
+        json!({"apiVersion": "a.io/v1", "kind": "Widget", "spec": {"size": size},
+            "metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7", "managedFields": [entry]}})
+    };
+    assert_eq!(lost(Some(owned("helm", 1))).await, (Ok(()), 1));
+    assert_eq!(lost(Some(owned("helm", 2))).await, (Err(Fault::Stale), 1));
+    assert_eq!(lost(Some(owned("someone", 1))).await, (Err(Fault::Stale), 1));
+    assert_eq!(lost(None).await, (Err(Fault::World), 9), "tried anew 8 times");
+}
