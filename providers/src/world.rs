@@ -236,7 +236,8 @@ fn unreachable(config: &Config, error: ApiError) -> DriverError {
             "is the cluster up, and is this the right context? `kubectl version` asks the same server"
         }
     };
-    DriverError::new(format!("reaching the API server at {}", config.cluster_url), error).hint(hint)
+    let fault = error.fault();
+    DriverError::new(format!("reaching the API server at {}", config.cluster_url), error).fault(fault).hint(hint)
 }
 
 fn check_pin(cluster: &Cluster, uid: &str) -> Result<(), DriverError> {

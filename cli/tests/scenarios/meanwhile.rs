@@ -111,7 +111,9 @@ fn a_field_that_someone_changed_after_the_plan_is_not_overwritten() {
         scenario.kubectl(&["patch", "job", "first", "--patch", &resume]).exits(0);
     };
     let (applied, told, code) = meddled(&scenario, "job/first", meddle);
-    let expected = format!("updating ConfigMap {name}/{name}: data.greeting was changed meanwhile");
+    let expected = format!(
+        "updating ConfigMap {name}/{name}: data.greeting was changed meanwhile by kubectl-patch: it is \"theirs\" by now"
+    );
     assert_eq!((causes(&applied, &format!("ConfigMap {name}/{name}")), code), (expected, 6), "{told}");
     assert_eq!(scenario.get(&format!("configmap/{name}"))["data"]["greeting"], "theirs");
 }

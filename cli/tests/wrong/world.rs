@@ -104,3 +104,16 @@ hint: the server doesn't take the credentials of this context; log in again, and
 ";
     assert_eq!(plan_with(&server(Some(answer))), expected);
 }
+
+#[test]
+fn what_an_api_server_says_is_shown_and_not_obeyed() {
+    let answer = "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: 128\r\n\r\n\
+        {\"kind\":\"Status\",\"code\":403,\"reason\":\"Forbidden\",\"message\":\"\\u001b[2Jx is forbidden: User \\\"a\\u202e\\\" cannot get path \\\"/api\\\"\"}";
+    let expected = "\
+error: reaching the API server at SERVER
+  caused by: ␛[2Jx is forbidden: User \"a\\u{202e}\" cannot get path \"/api\"
+hint: `kubectl auth can-i --list` shows what you may do there
+[exit 11]
+";
+    assert_eq!(plan_with(&server(Some(answer))), expected);
+}

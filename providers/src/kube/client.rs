@@ -126,7 +126,18 @@ impl ApiError {
     /// The same as an error of whoever asked, with what was being done.
     pub fn during(self, doing: impl Into<String>) -> DriverError {
         let (fault, hint) = (self.fault(), self.hint());
-        DriverError::new(doing, self).fault(fault).hint(hint)
+        DriverError::new(doing, self.in_four_words()).fault(fault).hint(hint)
+    }
+
+    /// The same; where it is about missing rights, with who, what, which and where, whichever way it came.
+    fn in_four_words(self) -> Self {
+        match self {
+            Self::Status { code: 403, reason, message } => {
+                let message = Denied::parse(&message).map_or(message, |denied| denied.to_string());
+                Self::Status { code: 403, reason, message }
+            }
+            other => other,
+        }
     }
 
     /// Whether the thing isn't there, or its kind isn't.

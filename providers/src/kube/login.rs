@@ -41,16 +41,15 @@ impl Login {
         let mut rest = config.clone();
         let Some(layer) = config.auth_layer()? else { return Ok((None, rest)) };
         // It gave a token, and so no certificate; asked for one, a program would run once more, which takes a second or two.
-        let given = |info: AuthInfo| AuthInfo {
+        rest.auth_info = AuthInfo {
             exec: None,
             auth_provider: None,
             token: None,
             token_file: None,
             username: None,
             password: None,
-            ..info
+            ..rest.auth_info
         };
-        rest.auth_info = given(rest.auth_info);
         let state = State {
             config: config.clone(),
             now: Mutex::new(Now { layer: Arc::new(layer), number: 0 }),
