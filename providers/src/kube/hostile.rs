@@ -78,7 +78,7 @@ fn places(value: &Value, here: &str, found: &mut Vec<String>) {
     let token = |key: &str| key.replace('~', "~0").replace('/', "~1");
     match value {
         Value::Object(map) => {
-            map.iter().for_each(|(key, below)| places(below, &format!("{here}/{}", token(key)), found))
+            map.iter().for_each(|(key, below)| places(below, &format!("{here}/{}", token(key)), found));
         }
         Value::Array(items) => {
             items.iter().enumerate().for_each(|(index, below)| places(below, &format!("{here}/{index}"), found));
