@@ -164,6 +164,11 @@ impl Event {
         self.resource() == "secrets" && self.name().starts_with("cfrt-") && self.name().ends_with("-record")
     }
 
+    /// Whether it makes the key by which plan files fingerprint secrets.
+    pub(crate) fn is_key(&self) -> bool {
+        self.verb() == "create" && self.resource() == "secrets" && self.name() == "cfrt-key"
+    }
+
     /// `patch configmaps ns/name`
     pub(crate) fn told(&self) -> String {
         format!("{} {} {}/{}", self.verb(), self.resource(), self.namespace(), self.name())

@@ -21,6 +21,7 @@ mod left_hooks;
 mod meanwhile;
 mod order;
 mod pending;
+mod plan_file;
 mod record;
 mod runtime;
 mod schedule;
