@@ -11,6 +11,7 @@ use cfrt_engine::facts::{Facts, Runtime};
 use cfrt_engine::graph::ResourceGraph;
 use cfrt_engine::observe::{Observations, observe};
 use cfrt_engine::plan::{Plan, Step, plan};
+use cfrt_engine::policy::agreed;
 use cfrt_engine::source::Sources;
 use cfrt_engine::task::{Expansion, TaskId};
 use cfrt_providers::KINDS;
@@ -143,7 +144,7 @@ async fn planned(drawn: Drawn, began: Instant) -> Result<Prepared, Trouble> {
     let observed = interrupts.unless_asked(observe(&graph, &drivers, &world)).await.ok_or(Trouble::Interrupted)?;
     let observations = observed.map_err(|error| tellable(&world, &facts, error))?;
     let seen = (world.access == Access::ReadWrite).then(|| seen(&observations));
-    let mut plan = plan(graph, observations, &drivers);
+    let mut plan = agreed(plan(graph, observations, &drivers), &facts.consents);
     let proved = seen.map(|seen| LastApply::of(&plan, &seen, world.lists.revisions()));
     let forgotten = proved.is_some_and(|proved| world.last_apply.lacks_most_of(&proved));
     world.conceal(&mut plan);

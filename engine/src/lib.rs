@@ -35,6 +35,8 @@ pub mod change;
 
 pub mod plan;
 
+pub mod policy;
+
 pub mod planfile;
 
 pub mod ignore;

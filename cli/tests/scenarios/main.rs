@@ -23,6 +23,7 @@ mod order;
 mod pending;
 mod plan_file;
 mod record;
+mod replace;
 mod runtime;
 mod schedule;
 mod values;

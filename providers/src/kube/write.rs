@@ -18,6 +18,10 @@ use super::path::lies_in;
 use super::read::{Key, get};
 use crate::world::World;
 
+mod replace;
+
+pub(crate) use replace::holding;
+
 /// How often an object that others write at the same time is read again before we give up.
 const ATTEMPTS: usize = 5;
 
