@@ -1,5 +1,6 @@
 //! Every byte of a plan file counts, and what of an approval is still to do.
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -151,4 +152,21 @@ fn another_target_is_named_with_both_sides() {
     let keyed = |key: &str| PlanFile::new(one.desired.clone(), one.target.clone(), text(key), one.tasks.clone());
     let keys = vec![("key of secrets".to_owned(), text("a"), text("b"))];
     assert_eq!(compare(&keyed("a"), &keyed("b")).target, keys);
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_read_as_a_plan_file_is_refused_or_written_again_as_it_was(
+        place in any::<prop::sample::Index>(),
+        end in any::<prop::sample::Index>(),
+        scrap in prop_oneof![any::<String>(), "[\\[\\]{}\",:0-9a-f\\\\un]{0,40}"],
+    ) {
+        let whole = sample().text();
+        let (start, end) = (place.index(whole.len()), end.index(whole.len()));
+        for text in [scrap.clone(), [&whole[..start], &scrap, &whole[start.max(end)..]].concat()] {
+            if let Ok(read) = PlanFile::read(&text) {
+                prop_assert_eq!(read.text(), text);
+            }
+        }
+    }
 }
