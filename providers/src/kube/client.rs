@@ -83,6 +83,14 @@ pub enum ApiError {
         /// The server's own words.
         message: String,
     },
+    /// The server refuses nothing but to change fields that stay as they were made.
+    #[error("{message}")]
+    Immutable {
+        /// The fields, as the server names them: `spec.selector`.
+        fields: Vec<String>,
+        /// The server's own words.
+        message: String,
+    },
     /// No answer came.
     #[error("{0}")]
     Transport(String),
@@ -105,6 +113,7 @@ impl ApiError {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),
+            Self::Immutable { .. } => Some(422),
             Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::Old | Self::ReadOnly(_) => None,
         }
     }
@@ -114,7 +123,7 @@ impl ApiError {
         match self {
             Self::Status { code: 403, message, .. } if !Denied::is_by_policy(message) => Fault::Forbidden,
             Self::Status { .. } | Self::Transport(_) | Self::Slow(_) => Fault::World,
-            Self::Junk(_) | Self::Old | Self::ReadOnly(_) => Fault::World,
+            Self::Immutable { .. } | Self::Junk(_) | Self::Old | Self::ReadOnly(_) => Fault::World,
         }
     }
 

@@ -14,6 +14,7 @@ pub mod fields;
 pub mod gvk;
 #[cfg(test)]
 mod hostile;
+mod immutable;
 pub mod lists;
 mod login;
 pub mod look;

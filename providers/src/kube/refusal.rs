@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::access::Denied;
 use super::client::ApiError;
+use super::immutable::is_immutable;
 
 /// A longer value isn't repeated when the server refuses it.
 const LONGEST_VALUE: usize = 60;
@@ -41,7 +42,10 @@ pub(super) fn refusal(code: u16, body: &[u8]) -> ApiError {
         Ok(status) if !status.message.is_empty() => {
             let message = Denied::parse(&status.message).filter(|_| code == 403).map(|denied| denied.to_string());
             let message = shortened(message.unwrap_or_else(|| without_large_values(&status)));
-            ApiError::Status { code, message, reason: status.reason }
+            match immutable(&status) {
+                Some(fields) if code == 422 => ApiError::Immutable { fields, message },
+                Some(_) | None => ApiError::Status { code, message, reason: status.reason },
+            }
         }
         Ok(_) | Err(_) => {
             let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST_PAGE * 4)]);
@@ -49,6 +53,13 @@ pub(super) fn refusal(code: u16, body: &[u8]) -> ApiError {
             ApiError::Status { code, reason: String::new(), message: format!("HTTP {code}: {}", text.trim()) }
         }
     }
+}
+
+/// The fields of a refusal, where it is about nothing but fields that stay as they were made.
+fn immutable(status: &Status) -> Option<Vec<String>> {
+    let causes = status.details.as_ref()?.causes.as_deref().filter(|causes| !causes.is_empty())?;
+    let is_about_it = causes.iter().all(|cause| is_immutable(&cause.message));
+    is_about_it.then(|| causes.iter().map(|cause| cause.field.clone()).collect())
 }
 
 /// No one reads more of it, and it is kept with each step that it is about.

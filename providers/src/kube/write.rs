@@ -19,6 +19,10 @@ use super::read::{Key, get};
 use super::retry::{is_unclear, tries, until_served};
 use crate::world::World;
 
+mod replace;
+
+pub(crate) use replace::holding;
+
 /// An object to write, and under whose name.
 pub struct Target<'a> {
     world: &'a World,
@@ -56,23 +60,25 @@ impl<'a> Target<'a> {
     ///
     /// Whatever the server says against it; that something else is there.
     pub async fn create(&self, document: &Document) -> Result<Value, DriverError> {
-        let body = self.filled(document, &Value::Null).await?;
+        self.make("creating", document, &Value::Null, "it was made by someone else after the plan was made").await
+    }
+
+    /// Makes an object where none is; `live` is what was there before it, and `taken` what is said where another one is.
+    async fn make(&self, doing: &str, document: &Document, live: &Value, taken: &str) -> Result<Value, DriverError> {
+        let body = self.filled(document, live).await?;
         let call = Call::apply(&self.kind, &self.key.namespace, &self.key.name, self.manager, Apply::New, &body);
         let mut pauses = tries();
         loop {
             // A quota that many use at once is a conflict, too.
             let error = match self.send(&call).await {
                 Err(error) if error.is_conflict() || is_unclear(&error) => error,
-                created => return created.map_err(|error| self.refused("creating", error)),
+                made => return made.map_err(|error| self.refused(doing, error)),
             };
             match (self.there().await?, pauses.next()) {
                 (Some(live), _) if self.is_as_sent(document, &live) => return Ok(self.written(live)),
-                (Some(_), _) => {
-                    let cause = "it was made by someone else after the plan was made";
-                    return Err(self.stale("creating", ApiError::Transport(cause.to_owned())));
-                }
+                (Some(_), _) => return Err(self.stale(doing, ApiError::Transport(taken.to_owned()))),
                 (None, Some(pause)) => tokio::time::sleep(pause).await,
-                (None, None) => return Err(self.refused("creating", error)),
+                (None, None) => return Err(self.refused(doing, error)),
             }
         }
     }

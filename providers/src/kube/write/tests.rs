@@ -30,7 +30,12 @@ fn world(kube: Kube) -> World {
     let vault = Arc::new(Vault::new([7; 32]));
     let nothing = String::new();
     World {
-        target: world::Target { context: nothing.clone(), uid: nothing.clone(), version: nothing },
+        target: world::Target {
+            context: nothing.clone(),
+            uid: nothing.clone(),
+            version: nothing.clone(),
+            authority: nothing,
+        },
         kube,
         lists: Lists::default(),
         last_apply: crate::last_apply::LastApply::default(),
@@ -38,6 +43,7 @@ fn world(kube: Kube) -> World {
         watches: Watches::default(),
         charts: Charts::new(Search::from_environment(None), std::env::temp_dir(), Arc::clone(&vault)),
         vault,
+        shared_key: None,
         hook_runs: HookRuns::default(),
         heartbeats: Heartbeats::default(),
         cache: CacheFolder::Lasting(std::env::temp_dir()),
