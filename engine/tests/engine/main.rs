@@ -9,6 +9,7 @@ mod desired;
 mod execute;
 mod graph;
 mod hidden;
+mod laws;
 mod observe;
 mod plan;
 mod properties;

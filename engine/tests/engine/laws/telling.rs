@@ -1,0 +1,1 @@
+//! Telling: no secret in anything that leaves the engine.
