@@ -7,8 +7,6 @@ mod telling;
 
 use std::collections::BTreeMap;
 
-use cfrt_engine::change::Action;
-use cfrt_engine::plan::Plan;
 use serde_json::Value;
 
 use crate::common::scene::Scene;
@@ -38,10 +36,4 @@ async fn converge(scene: &Scene) {
 /// What was written since this was last asked.
 fn effects(scene: &Scene) -> Vec<Effect> {
     std::mem::take(&mut scene.world.state().effects)
-}
-
-/// What a plan does to a resource.
-fn action(plan: &Plan, effect: &Effect) -> Action {
-    let step = plan.steps.iter().find(|step| step.resource.id == effect.resource);
-    step.expect("only what is planned is written").change.action
 }

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use super::rules::Rules;
 use super::text;
 use super::world::{MapWorld, State};
-use super::write::{Lost, finish, merged, moved, opens, requests, send};
+use super::write::{Lost, finish, merged, moved, opens, requests, sealed, send};
 
 /// Where a resource fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,7 +108,9 @@ impl MapDriver {
         let Some(thing) = state.things.get(&wanted.resource.id.address.name) else { return Observation::Absent };
         let stamp = Stamp { uid: thing.made.to_string(), revision: thing.revision.to_string() };
         let predicted = (wanted.depth == Depth::DryRun).then(|| {
-            let merged = || Predicted::Live(Arc::new(merged(&thing.body, wanted.resource)));
+            let merged = || {
+                Predicted::Live(Arc::new(merged(&sealed(&thing.body, wanted.resource, state.secret), wanted.resource)))
+            };
             behaviour.dry_run.unwrap_or_else(merged)
         });
         let live = live(state, wanted.resource).expect("it is there");
@@ -296,7 +298,7 @@ impl Driver<MapWorld> for MapDriver {
 /// A thing as drivers see it: its body, and for how long it was followed.
 fn live(state: &State, resource: &Resource) -> Option<Value> {
     let thing = state.things.get(&resource.id.address.name)?;
-    let mut live = thing.body.clone();
+    let mut live = sealed(&thing.body, resource, state.secret);
     live["followed"] = json!(thing.followed);
     Some(live)
 }

@@ -113,12 +113,18 @@ impl Scene {
     }
 
     pub(crate) async fn carry_out(&self, plan: &Plan, happened: impl Future<Output = ()>) -> Ran {
+        self.heard(plan, happened).await.1
+    }
+
+    /// Carries a plan out, and gives what was told of it besides.
+    pub(crate) async fn heard(&self, plan: &Plan, happened: impl Future<Output = ()>) -> (Vec<Event>, Ran) {
         let events = self.run(plan, happened).await;
         check_order(&events);
         let ended: BTreeSet<_> = ended(&events).collect();
         assert_eq!(ended, plan.steps.iter().map(|step| &step.resource.id).collect(), "each resource ends");
         self.check_world();
-        Ran::of(&events)
+        let ran = Ran::of(&events);
+        (events, ran)
     }
 
     /// Carries a plan out as it is when it is killed after so many movements.

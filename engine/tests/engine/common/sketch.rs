@@ -1,9 +1,9 @@
 //! Random graphs over random worlds, whose things fail, lose writes and take their time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cfrt_engine::compile::Expanded;
-use cfrt_engine::resource::{Bracket, Need, Part, Resource, Trigger, Want};
+use cfrt_engine::resource::{Bracket, Document, Hole, Need, Part, Resource, ResourceId, Trigger, Want};
 use cfrt_engine::task::Expansion;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -177,7 +177,7 @@ pub(crate) fn tasks(sketches: &[Sketch]) -> Vec<Expanded> {
     for (number, sketch) in sketches.iter().enumerate() {
         drawing.add(number, sketch);
     }
-    let Drawing { mut tasks, open } = drawing;
+    let Drawing { mut tasks, open, .. } = drawing;
     tasks.last_mut().expect("there is one").expansion.brackets.extend(open);
     let places: BTreeMap<_, _> =
         sketches.iter().enumerate().map(|(number, sketch)| (id(&node(number)).address, sketch.place)).collect();
@@ -191,6 +191,8 @@ pub(crate) fn tasks(sketches: &[Sketch]) -> Vec<Expanded> {
 struct Drawing {
     tasks: Vec<Expanded>,
     open: Vec<Bracket>,
+    /// The owners that are seen only when their turn comes: no one follows those, since whether they act isn't known.
+    hidden: BTreeSet<ResourceId>,
 }
 
 impl Drawing {
@@ -214,7 +216,8 @@ impl Drawing {
         }
         let mut whole = fresh(&node(number), self.tasks.last().expect("there is one").id.clone());
         (whole.want, whole.needs) = (sketch.want(), sketch.needs(number, &self.tasks));
-        if let (true, Some(around)) = (sketch.hook && sketch.form != Form::Opens, self.open.last()) {
+        let leader = self.open.last().filter(|around| !self.hidden.contains(&around.owner));
+        if let (true, Some(around)) = (sketch.hook && sketch.form != Form::Opens, leader) {
             whole.trigger = Trigger::With(around.owner.clone());
         }
         if sketch.place.is_multiple_of(3) {
@@ -228,6 +231,9 @@ impl Drawing {
             self.put(other);
         }
         self.put(whole);
+        if sketch.form == Form::Opens && sketch.hidden {
+            self.hidden.insert(owner.clone());
+        }
         if sketch.form == Form::Opens {
             self.open.push(Bracket { owner, phases: vec![Vec::new()] });
         }
@@ -288,6 +294,21 @@ pub(crate) fn troubled(sketches: &[Sketch]) -> Scene {
             how.fails.extend(sketch.manner.fails);
             how.loses.clone_from(&sketch.manner.loses);
         });
+    }
+    scene
+}
+
+/// The same, but every document has a secret in it, and whatever drivers say repeats that.
+pub(crate) fn talkative(sketches: &[Sketch], secret: &'static str) -> Scene {
+    let mut scene = troubled(sketches);
+    scene.world.state().secret = secret;
+    scene.behaviours.values_mut().for_each(|how| how.blurts = secret);
+    for resource in scene.tasks.iter_mut().flat_map(|task| &mut task.expansion.resources) {
+        let Want::Present(document) = &resource.want else { continue };
+        let mut body = document.body.clone();
+        body["token"] = json!("(sealed)");
+        let holes = BTreeMap::from([("/token".to_owned(), Hole::Secret)]);
+        resource.want = Want::Present(Document { body, holes }.into());
     }
     scene
 }

@@ -52,6 +52,14 @@ pub(crate) struct Effect {
     pub(crate) closing: bool,
 }
 
+impl Effect {
+    /// Whether it is the same again: of one step each of its writes may take effect once.
+    pub(crate) fn repeats(&self, other: &Self) -> bool {
+        let which = |effect: &Self| (effect.resource.clone(), effect.closing, effect.after.is_some());
+        which(self) == which(other)
+    }
+}
+
 /// One thing of the world.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Thing {
@@ -97,6 +105,14 @@ impl MapWorld {
         let second = (Instant::now() - self.began).as_secs();
         self.state().log.push((second, line.into()));
         self.moved.notify_waiters();
+    }
+
+    /// Forgets what was done, but not what came of it.
+    pub(crate) fn forget(&self) {
+        let mut state = self.state();
+        state.log.clear();
+        state.broken.clear();
+        state.most_writing = 0;
     }
 
     /// The log's lines that begin with one of some words.

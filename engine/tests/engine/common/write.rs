@@ -42,9 +42,10 @@ pub(crate) fn requests(action: Action) -> &'static [Request] {
 pub(crate) fn send(state: &mut State, step: &Step, how: &Behaviour, request: Request) -> Result<(), DriverError> {
     losing(state, &step.resource, how, |state| {
         accepted(state, step, request)?;
+        let secret = state.secret;
         let name = &step.resource.id.address.name;
         let before = state.things.get(name).cloned();
-        let after = (request != Request::Delete).then(|| written(before.as_ref(), &step.resource));
+        let after = (request != Request::Delete).then(|| written(before.as_ref(), &step.resource, secret));
         // Another part of a thing changes nothing about whether the thing is settled.
         let followed =
             before.as_ref().filter(|_| step.resource.id.part != Part::Whole).map_or(0, |thing| thing.followed);
@@ -95,7 +96,9 @@ fn accepted(state: &State, step: &Step, request: Request) -> Result<(), DriverEr
     let fits = match (request, found) {
         (Request::Make, None) => true,
         (Request::Make, Some(_)) | (Request::Change | Request::Delete, None) => false,
-        (Request::Change, Some(found)) => same(found, step) && (revision(found, step) || unmoved(found, step)),
+        (Request::Change, Some(found)) => {
+            same(found, step) && (revision(found, step) || unmoved(found, step, state.secret))
+        }
         (Request::Delete, Some(found)) => same(found, step),
     };
     let stale = || DriverError::new(format!("writing {}", step.resource.id), "it was changed meanwhile");
@@ -112,16 +115,38 @@ fn revision(found: &Thing, step: &Step) -> bool {
 }
 
 /// Whether the very same fields would still move the same way. What opens a bracket goes by its revision alone.
-fn unmoved(found: &Thing, step: &Step) -> bool {
-    !opens(&step.resource) && moved(&found.body, &merged(&found.body, &step.resource)) == step.change.fields
+fn unmoved(found: &Thing, step: &Step, secret: &str) -> bool {
+    let found = sealed(&found.body, &step.resource, secret);
+    !opens(&step.resource) && moved(&found, &merged(&found, &step.resource)) == step.change.fields
 }
 
-fn written(before: Option<&Thing>, resource: &Resource) -> Value {
+fn written(before: Option<&Thing>, resource: &Resource, secret: &str) -> Value {
     let mut body = merged(before.map_or(&Value::Null, |thing| &thing.body), resource);
     if opens(resource) {
         body["state"] = json!("open");
     }
+    for (place, _) in holes(resource) {
+        body.pointer_mut(place).into_iter().for_each(|value| *value = json!(secret));
+    }
     body
+}
+
+/// A body with a seal wherever the secret stands in a hole.
+pub(crate) fn sealed(body: &Value, resource: &Resource, secret: &str) -> Value {
+    let mut body = body.clone();
+    for (place, seal) in holes(resource) {
+        let values = body.pointer_mut(place).into_iter();
+        values.filter(|value| **value == *secret).for_each(|value| value.clone_from(seal));
+    }
+    body
+}
+
+/// The places of a document that hold secrets, with what stands there in the document itself.
+fn holes(resource: &Resource) -> impl Iterator<Item = (&str, &Value)> {
+    let document = resource.want.document().into_iter();
+    document.flat_map(|document| {
+        document.holes.keys().filter_map(|place| Some((place.as_str(), document.body.pointer(place)?)))
+    })
 }
 
 /// Whether a resource opens a bracket: what is wanted of it is that it was closed well.

@@ -1,7 +1,7 @@
 //! Planning: the same for the same graph and world, and without a trace.
 
 use cfrt_engine::compile::Expanded;
-use cfrt_engine::plan::Plan;
+use cfrt_engine::plan::{Plan, Step};
 use proptest::prelude::*;
 
 use crate::common::sketch::{scene, sketches};
@@ -10,9 +10,7 @@ use crate::common::{cases, on_virtual_time};
 
 /// Everything that a plan says, in its own order.
 fn said(plan: &Plan) -> Vec<(String, String)> {
-    let said = |step: &cfrt_engine::plan::Step| {
-        (name(&step.resource.id), format!("{:?} {:?} {}", step.change, step.seen, step.settled))
-    };
+    let said = |step: &Step| (name(&step.resource.id), format!("{:?} {:?} {}", step.change, step.seen, step.settled));
     plan.in_order().map(said).collect()
 }
 
