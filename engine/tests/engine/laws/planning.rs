@@ -2,6 +2,7 @@
 
 use cfrt_engine::compile::Expanded;
 use cfrt_engine::plan::{Plan, Step};
+use cfrt_engine::resource::{ResourceId, Trigger};
 use proptest::prelude::*;
 
 use crate::common::sketch::{scene, sketches};
@@ -52,6 +53,23 @@ proptest! {
             one.sort();
             other.sort();
             prop_assert_eq!(one, other);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn i7_what_follows_another_is_planned_only_with_it(sketches in sketches()) {
+        let scene = scene(&sketches);
+        on_virtual_time(async {
+            let plan = scene.plan().await;
+            let writes = |id: &ResourceId| {
+                let step = plan.steps.iter().find(|step| step.resource.id == *id);
+                step.is_some_and(|step| step.change.action.writes())
+            };
+            for step in &plan.steps {
+                let Trigger::With(leader) = &step.resource.trigger else { continue };
+                prop_assert!(writes(leader) || !writes(&step.resource.id), "{} without {}", step.resource.id, leader);
+            }
             Ok(())
         })?;
     }
