@@ -11,6 +11,7 @@ mod graph;
 mod hidden;
 mod laws;
 mod observe;
+mod overhead;
 mod plan;
 mod properties;
 mod stop;

@@ -145,7 +145,7 @@ impl MapWorld {
             return;
         }
         self.moved.notify_waiters();
-        pending().await
+        pending::<()>().await;
     }
 
     /// Waits until there is no breath left.
