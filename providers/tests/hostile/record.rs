@@ -215,15 +215,18 @@ fn a_record_that_takes_far_more_memory_than_it_is_long_is_refused() {
     };
     for config in ["0,", "[[]],", "{\"\":[0]},", "\"\","] {
         let text = record(config, 30 << 20);
-        small(config, || decode(&text).map(drop)).expect_err("it has too many values");
-        small(config, || raw(&text).map(drop)).expect_err("it has too many values");
+        assert_eq!(small(config, || decode(&text).map(drop)), Err(RecordError::TooManyValues));
+        assert_eq!(small(config, || raw(&text).map(drop)), Err(RecordError::TooManyValues));
     }
 }
 
 #[test]
 fn a_record_nested_without_end_is_refused() {
     for open in ["[", "{\"a\":"] {
-        let text = encoded(open.repeat(1_000_000).as_bytes());
-        assert!(matches!(small(open, || decode(&text)), Err(RecordError::NotARecord { .. } | RecordError::TooLarge)));
+        let text = encoded(open.repeat(300_000).as_bytes());
+        assert!(matches!(
+            small(open, || decode(&text)),
+            Err(RecordError::NotARecord { .. } | RecordError::TooManyValues)
+        ));
     }
 }
