@@ -108,3 +108,14 @@ fn an_archive_that_unpacks_without_end_is_given_up_at_its_bound() {
     let skipped = [gzip(&header), gzip(&vec![0; 16 << 20]).repeat(512)].concat();
     assert!(!small("one large folder", || open(folder.path(), &skipped)));
 }
+
+#[test]
+fn an_entry_that_says_it_is_as_large_as_can_be_is_refused() {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let chart = member("app/Chart.yaml", b'0', CHART.as_bytes());
+    for sort in *b"05xL2g" {
+        let size = member("pax", b'x', format!("29 size={}\n", u64::MAX).as_bytes());
+        let archive = [size, member("app/a", sort, b""), chart.clone()].concat();
+        assert!(!open(folder.path(), &gzip(&archive)), "{}", char::from(sort));
+    }
+}
