@@ -165,7 +165,8 @@ impl ChartFiles {
 
     /// Whether there is something in a folder already.
     fn is_taken(&self, folder: &str) -> bool {
-        self.0.keys().any(|other| other.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+        let below = format!("{folder}/");
+        self.0.range(below.clone()..).next().is_some_and(|(path, _)| path.starts_with(&below))
     }
 
     /// Gives the texts that helm runs as templates, or may be told to run: those of `templates/`, and default values.
