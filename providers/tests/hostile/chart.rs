@@ -102,8 +102,8 @@ fn an_archive_that_unpacks_without_end_is_given_up_at_its_bound() {
     header[124..135].copy_from_slice(b"77777777777");
     let endless = [gzip(&header), gzip(&vec![0; 16 << 20]).repeat(512)].concat();
     assert!(!small("one large file", || open(folder.path(), &endless)));
-    let folders = gzip(&member("app/", b'5', b"").repeat(10_000)).repeat(400);
-    assert!(!small("folders and nothing else", || open(folder.path(), &folders)));
+    let many = [member("app/", b'5', b"").repeat(30_000), member("app/Chart.yaml", b'0', CHART.as_bytes())].concat();
+    assert!(!small("folders and nothing else", || open(folder.path(), &gzip(&many))));
     header[156] = b'5';
     let skipped = [gzip(&header), gzip(&vec![0; 16 << 20]).repeat(512)].concat();
     assert!(!small("one large folder", || open(folder.path(), &skipped)));
