@@ -71,6 +71,16 @@ impl Behaviour {
         if self.blurts.is_empty() { words } else { format!("{words} {}", self.blurts) }
     }
 
+    /// What a dry run says of a thing.
+    fn predicted(&self, live: &Value, resource: &Resource) -> Predicted {
+        let after = merged(live, resource);
+        if self.replaced && after != *live {
+            Predicted::Immutable(vec!["value".to_owned()])
+        } else {
+            Predicted::Live(Arc::new(after))
+        }
+    }
+
     fn error(&self, doing: String, cause: &str) -> DriverError {
         let cause = DriverError::new(self.words(cause.to_owned()), self.words("in the end".to_owned()));
         let causes = if self.blurts.is_empty() {
@@ -97,8 +107,8 @@ impl MapDriver {
 
     fn seen(&self, state: &State, wanted: &Wanted<'_>) -> Observation {
         let behaviour = self.behaviour(wanted.resource);
-        if let Some(behind) = behaviour.behind.filter(|behind| !state.things.contains_key(behind)) {
-            return Observation::Hidden { behind: text::id(&behind) };
+        if let Some(behind) = behaviour.behind.as_ref().filter(|behind| !state.things.contains_key(*behind)) {
+            return Observation::Hidden { behind: text::id(behind) };
         }
         if behaviour.unmoved {
             return Observation::Unmoved;
@@ -107,20 +117,10 @@ impl MapDriver {
         assert_eq!(before, wanted.depth == Depth::DryRun, "a closer look is told of the first");
         let Some(thing) = state.things.get(&wanted.resource.id.address.name) else { return Observation::Absent };
         let stamp = Stamp { uid: thing.made.to_string(), revision: thing.revision.to_string() };
-        let predicted = (wanted.depth == Depth::DryRun).then(|| {
-            let merged = || {
-                Predicted::Live(Arc::new(merged(&sealed(&thing.body, wanted.resource, state.secret), wanted.resource)))
-            };
-            behaviour.dry_run.unwrap_or_else(merged)
-        });
         let live = live(state, wanted.resource).expect("it is there");
+        let predicted = (wanted.depth == Depth::DryRun)
+            .then(|| behaviour.dry_run.clone().unwrap_or_else(|| behaviour.predicted(&live, wanted.resource)));
         Observation::Present { live: Arc::new(live), stamp, predicted }
-    }
-
-    fn change(&self, resource: &Resource, live: &Value, after: &Value) -> Change {
-        let change = Change::of_fields(moved(live, after));
-        let replaced = self.behaviour(resource).replaced && change.action == Action::Update;
-        if replaced { Change { action: Action::Replace, ..change } } else { change }
     }
 
     /// Writes, and waits for the answers.
@@ -186,8 +186,11 @@ impl Driver<MapWorld> for MapDriver {
             (Observation::Present { .. }, None) => Change::of(Action::Delete),
             (Observation::Present { live, predicted, .. }, Some(_)) => match predicted {
                 Some(Predicted::Refused(why)) => Change::of(Action::Refuse).because(why.clone()),
-                Some(Predicted::Live(after)) => self.change(resource, live, after),
-                None | Some(Predicted::NotPermitted) => self.change(resource, live, &merged(live, resource)),
+                Some(Predicted::Immutable(_)) => {
+                    Change { action: Action::Replace, ..Change::of_fields(moved(live, &merged(live, resource))) }
+                }
+                Some(Predicted::Live(after)) => Change::of_fields(moved(live, after)),
+                None | Some(Predicted::NotPermitted) => Change::of_fields(moved(live, &merged(live, resource))),
             },
         }
     }
