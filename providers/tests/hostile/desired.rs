@@ -50,6 +50,7 @@ const WORDS: &[&str] = &[
     "[platform.token]\n",
     "[[drift.ignore]]\n",
     "[crd-adoption]\n",
+    "[[policy.allow]]\n",
     "namespace = 'x'\n",
     "env = 'HOME'\n",
     "version = 1\n",
