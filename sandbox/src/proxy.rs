@@ -359,7 +359,9 @@ async fn truncated(answer: Response<Answer>) -> Response<Answer> {
 
 /// An answer that ends where it was about to say something.
 fn dropped(answer: Response<Answer>) -> Response<Answer> {
-    let (head, mut body) = answer.into_parts();
+    let (mut head, mut body) = answer.into_parts();
+    // It ends as a watch does, and not as an answer that breaks off.
+    head.headers.remove(header::CONTENT_LENGTH);
     let frames = stream::once(async move {
         let _unsaid = body.frame().await;
         Ok(Frame::data(Bytes::new()))
