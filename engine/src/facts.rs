@@ -6,9 +6,10 @@ use toml::Spanned;
 use crate::desired::DesiredState;
 use crate::ignore::{Rule, rules};
 use crate::source::{Mistake, Mistakes, both, nearest};
+use crate::wait::{Limits, limits};
 
 /// The tables that belong to no single kind of task.
-pub const TABLES: [&str; 5] = ["schema", "extends", "cluster", "runtime", "drift"];
+pub const TABLES: [&str; 6] = ["schema", "extends", "cluster", "runtime", "wait", "drift"];
 
 /// What the user stated once and several tasks use.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct Facts {
     pub runtime: Runtime,
     /// What may move without counting as drift.
     pub ignore: Vec<Rule>,
+    /// How long the tasks may wait without progress.
+    pub wait: Limits,
 }
 
 /// The table `[cluster]`.
@@ -111,8 +114,8 @@ pub fn facts(desired: &DesiredState<'_>) -> Result<Facts, Mistakes> {
     let cluster = desired.table::<Cluster>("cluster");
     let runtime =
         desired.table::<Runtime>("runtime").and_then(|runtime| runtime.ok_or_else(|| without_runtime(desired).into()));
-    let ((cluster, runtime), ignore) = both(both(cluster, runtime), rules(desired))?;
-    Ok(Facts { cluster: cluster.unwrap_or_default(), runtime, ignore })
+    let ((cluster, runtime), (ignore, wait)) = both(both(cluster, runtime), both(rules(desired), limits(desired)))?;
+    Ok(Facts { cluster: cluster.unwrap_or_default(), runtime, ignore, wait })
 }
 
 fn without_runtime(desired: &DesiredState<'_>) -> Mistake {

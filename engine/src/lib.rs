@@ -36,6 +36,8 @@ pub mod plan;
 
 pub mod ignore;
 
+pub mod wait;
+
 pub mod drift;
 
 pub mod execute;

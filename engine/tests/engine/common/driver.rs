@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use cfrt_engine::change::{Action, Change, FieldChange};
 use cfrt_engine::driver::{
-    Applied, Depth, Driver, DriverError, Effect, Ending, Evidence, Fault, Observation, Predicted, Settled, Stamp,
-    Wanted,
+    Applied, Depth, Driver, DriverError, Effect, Ending, Evidence, Fault, Lack, Observation, Predicted, Settled, Stamp,
+    Trouble, Wanted,
 };
 use cfrt_engine::plan::Step;
 use cfrt_engine::resource::{Resource, Want};
@@ -47,6 +47,8 @@ pub(crate) struct Behaviour {
     /// Whether following it ends before it is settled.
     pub(crate) lost: bool,
     pub(crate) fails: BTreeSet<At>,
+    /// What is the matter with it while it isn't settled, and once it fails.
+    pub(crate) trouble: Option<Trouble>,
     /// Whether it may not be changed.
     pub(crate) refuses: bool,
     /// What a dry run says of it; what it would be where nothing is said.
@@ -189,7 +191,7 @@ impl Driver<MapWorld> for MapDriver {
                 }
                 let lacking = *told.borrow_and_update();
                 let live = Some(Arc::new(json!({ "lacking": lacking })));
-                Some((Ok(Evidence { live }), (told, false)))
+                Some((Ok(Evidence { live, ..Evidence::default() }), (told, false)))
             };
             return stream::unfold((told, true), next).boxed();
         }
@@ -202,7 +204,7 @@ impl Driver<MapWorld> for MapDriver {
                 }
             }
             let live = live(&world.state(), resource).map(Arc::new);
-            Some((Ok(Evidence { live }), false))
+            Some((Ok(Evidence { live, ..Evidence::default() }), false))
         };
         let all = stream::unfold(true, next);
         if behaviour.lost { all.take(1).boxed() } else { all.boxed() }
@@ -212,18 +214,20 @@ impl Driver<MapWorld> for MapDriver {
         let behaviour = self.behaviour(resource);
         match (&seen.live, &resource.want) {
             (None, Want::Absent) => Settled::Yes,
-            (None, Want::Present(_) | Want::Existing(_)) => Settled::Waiting("it is not there".to_owned()),
-            (Some(_), Want::Absent) => Settled::Waiting("it is still there".to_owned()),
+            (None, Want::Present(_) | Want::Existing(_)) => Settled::Waiting("it is not there".into()),
+            (Some(_), Want::Absent) => Settled::Waiting("it is still there".into()),
             (Some(live), Want::Present(_) | Want::Existing(_)) => {
                 if let Some(lacking) = live.get("lacking").and_then(Value::as_str) {
-                    return if lacking.is_empty() { Settled::Yes } else { Settled::Waiting(lacking.to_owned()) };
+                    return if lacking.is_empty() { Settled::Yes } else { Settled::Waiting(lacking.into()) };
                 }
                 let (followed, all) = (live["followed"].as_u64().unwrap_or_default(), behaviour.settles_after);
                 match (followed >= all, behaviour.fails.contains(&At::Settle)) {
-                    (true, true) => Settled::Failed("it crashes".to_owned()),
+                    (true, true) => Settled::Failed(behaviour.trouble.unwrap_or_else(|| "it crashes".into())),
                     (true, false) => Settled::Yes,
-                    (false, _) if behaviour.silent => Settled::Waiting("it is not ready".to_owned()),
-                    (false, _) => Settled::Waiting(format!("{followed} of {all}")),
+                    (false, _) if behaviour.silent => {
+                        Settled::Waiting(Lack { how_far: "it is not ready".to_owned(), trouble: behaviour.trouble })
+                    }
+                    (false, _) => Settled::Waiting(format!("{followed} of {all}").into()),
                 }
             }
         }
