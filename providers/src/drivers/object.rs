@@ -11,11 +11,15 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
+use crate::kube::argo;
+use crate::kube::around::with_surroundings;
 use crate::kube::autoscale::is_autoscaled;
+use crate::kube::cause::explained;
 use crate::kube::compare::compare;
 use crate::kube::difference::difference;
 use crate::kube::fields::has_written;
 use crate::kube::gvk::Gvk;
+use crate::kube::holding::holding;
 use crate::kube::look::{key, look};
 use crate::kube::meanwhile::evidence;
 use crate::kube::path::lies_in;
@@ -124,15 +128,19 @@ impl Driver<World> for Object {
         }
         let Ok(target) = Target::new(world, resource, OWN) else { return stream::empty().boxed() };
         let seen = world.watches.follow(&world.kube, target.kind(), key(resource));
-        seen.then(move |live| async move { evidence(world, resource, manager(resource), live?).await }).boxed()
+        let seen = seen.then(move |live| async move { evidence(world, resource, manager(resource), live?).await });
+        match resource.want.is_something() {
+            true => with_surroundings(world, resource, settled, seen.boxed()),
+            false => seen.boxed(),
+        }
     }
 
     fn settled(&self, resource: &Resource, seen: &Evidence) -> Settled {
         match (&resource.want, &seen.live) {
             _ if resource.id.part == Part::Adoption => Settled::Yes,
             (Want::Absent, None) => Settled::Yes,
-            (Want::Absent, Some(live)) => Settled::Waiting(holding(live)),
-            (Want::Present(_) | Want::Existing(_), live) => settled(live.as_deref()),
+            (Want::Absent, Some(live)) => Settled::Waiting(holding(live).into()),
+            (Want::Present(_) | Want::Existing(_), live) => explained(settled(live.as_deref()), seen),
         }
     }
 }
@@ -169,15 +177,19 @@ fn change(resource: &Resource, seen: &Observation) -> Change {
 /// Most kinds are what they should be as soon as they are stored; watching them would be a request for nothing.
 fn settles_at_once(resource: &Resource) -> bool {
     let gvk = Gvk::of_address(&resource.id.address);
-    let slow = matches!(
-        (gvk.group.as_str(), gvk.kind.as_str()),
+    let slow = match (gvk.group.as_str(), gvk.kind.as_str()) {
         ("", "Namespace" | "Pod" | "PersistentVolumeClaim")
-            | ("apps", _)
-            | ("batch", "Job")
-            | ("apiextensions.k8s.io", _)
-            | ("apiregistration.k8s.io", _)
-    );
+        | ("apps" | "apiextensions.k8s.io" | "apiregistration.k8s.io", _)
+        | ("batch", "Job") => true,
+        ("", "Service") => is_to_be_reached_from_outside(resource),
+        ("argoproj.io", kind) => argo::is_awaited(kind),
+        _ => false,
+    };
     resource.id.part == Part::Adoption || resource.want.is_something() && !slow
+}
+
+fn is_to_be_reached_from_outside(resource: &Resource) -> bool {
+    resource.want.document().is_some_and(|document| document.body["spec"]["type"] == "LoadBalancer")
 }
 
 fn removal(resource: &Resource, live: &Value) -> Change {
@@ -326,26 +338,5 @@ fn removes(field: &FieldChange) -> bool {
         Some(Value::Array(items)) => items.is_empty(),
         Some(Value::Object(members)) => members.is_empty(),
         Some(_) => false,
-    }
-}
-
-/// What a deletion that has begun still waits for.
-fn holding(live: &Value) -> String {
-    let listed = |pointer: &str| {
-        let items = live.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
-        items.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-    };
-    let finalizers = [listed("/metadata/finalizers"), listed("/spec/finalizers")].concat();
-    let conditions = live.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-    let remaining = conditions
-        .filter(|condition| {
-            condition["status"] == "True" && condition["type"].as_str().is_some_and(|kind| kind.ends_with("Remaining"))
-        })
-        .filter_map(|condition| condition["message"].as_str());
-    let details: Vec<&str> = remaining.collect();
-    match (finalizers.is_empty(), details.is_empty()) {
-        (_, false) => format!("it is being deleted: {}", details.join("; ")),
-        (false, true) => format!("it is being deleted, held by {finalizers}"),
-        (true, true) => "it is being deleted".to_owned(),
     }
 }

@@ -1,27 +1,35 @@
 //! Kubernetes: building requests, sending them, reading many objects at once, comparing one, watching until it is settled.
 
 mod align;
+pub(crate) mod argo;
+pub(crate) mod around;
 pub(crate) mod autoscale;
 pub mod call;
+pub(crate) mod cause;
 pub mod client;
 pub mod compare;
 pub(crate) mod config;
+mod container;
 mod conventions;
 pub mod difference;
 pub mod discovery;
 pub mod fields;
 pub mod gvk;
+pub(crate) mod holding;
 pub mod lists;
 pub mod look;
 pub mod meanwhile;
 pub mod needs;
 pub mod normalise;
+mod parts;
 pub(crate) mod path;
 pub(crate) mod pick;
 pub mod podspec;
 pub mod quantity;
 pub mod read;
+pub mod rejected;
 pub mod rights;
+mod said;
 pub mod settle;
 mod sight;
 pub mod state;

@@ -80,6 +80,20 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// Whether there is anything to know by now, be it that nobody may.
+    pub(crate) fn is_known(&self) -> bool {
+        self.objects.is_some() || self.refusal.is_some()
+    }
+
+    /// The objects that name another one as an owner, by its uid.
+    pub(crate) fn owned_by(&self, uid: &str) -> Vec<Arc<Value>> {
+        let is_owned = |object: &&Arc<Value>| {
+            let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+            owners.into_iter().any(|owner| owner["uid"] == uid)
+        };
+        self.objects.iter().flat_map(BTreeMap::values).filter(is_owned).cloned().collect()
+    }
+
     /// What is to be said of an object after our own write of it; `None` where that isn't known yet.
     pub(crate) fn sight(&self, name: &str, written: &Written, before: Option<&Sight>) -> Option<Sight> {
         if let Some(refusal) = &self.refusal {

@@ -1,0 +1,1 @@
+//! What is told of an object by what was seen around it.
