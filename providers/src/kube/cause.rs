@@ -6,7 +6,7 @@ use cfrt_engine::driver::{Evidence, Lack, Settled, Trouble};
 use serde_json::Value;
 
 use super::container::{State, state};
-use super::parts::{kinds, runs_to_an_end};
+use super::parts::{is_in_the_way, kinds, runs_to_an_end};
 use super::rejected::{Unanswered, for_good};
 use super::said::line;
 
@@ -21,6 +21,8 @@ const NOTHING: Duration = Duration::from_secs(2);
 
 /// How old the last word about a rejection may be, in seconds, to be about now.
 const OF_NOW: i64 = 60;
+
+const IN_THE_WAY: &str = "; the pod is of an earlier revision, and a StatefulSet that goes in order replaces none that isn't ready: delete it";
 
 /// Something that would tell more, and stands in no status.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,7 +173,9 @@ impl<'a> Finding<'a> {
         let within = pod.into_iter().chain(container).collect();
         let words = self.state.words().unwrap_or_default();
         let said = warnings(self.pod, seen).into_iter().find(|_| matches!(self.state, State::Silent(_)));
-        let what = said.map_or_else(|| words.to_owned(), |event| format!("{words}: {}", reason(event)));
+        let why = said.map(|event| format!(": {}", reason(event))).unwrap_or_default();
+        let is_in_the_way = seen.live.as_deref().is_some_and(|live| is_in_the_way(live, self.pod));
+        let what = format!("{words}{why}{}", if is_in_the_way { IN_THE_WAY } else { "" });
         Trouble { within, what, log: self.log(seen).unwrap_or_default().to_owned() }
     }
 }

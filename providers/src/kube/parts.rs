@@ -32,15 +32,26 @@ pub(crate) fn runs_to_an_end(live: &Value) -> bool {
 
 /// The parts of an object, given all objects that another one owns, by its uid.
 pub(crate) fn parts(live: &Value, owned: impl Fn(&str) -> Vec<Arc<Value>>) -> Vec<Arc<Value>> {
+    if !is_noticed(live) {
+        return Vec::new();
+    }
     let uid = |object: &Value| object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
     let mut parts = owned(&uid(live));
-    parts.retain(|part| is_of_now(live, part));
+    parts.retain(|part| is_of_now(live, part) || is_in_the_way(live, part));
     let pods: Vec<Arc<Value>> =
         parts.iter().filter(|part| part["kind"] == "ReplicaSet").flat_map(|set| owned(&uid(set))).collect();
     parts.extend(pods);
     // What is about to go says nothing about what is to come.
     parts.retain(|part| runs_to_an_end(live) || part["metadata"]["deletionTimestamp"].is_null());
     parts
+}
+
+/// Whether a controller that counts generations has seen this one: before that its status is about another.
+fn is_noticed(live: &Value) -> bool {
+    let observed = &live["status"]["observedGeneration"];
+    // A Rollout writes it as a string.
+    let observed = observed.as_u64().or_else(|| observed.as_str()?.parse().ok());
+    runs_to_an_end(live) || observed >= live["metadata"]["generation"].as_u64()
 }
 
 /// Whether a part was made from what its owner says now, as far as anyone can tell.
@@ -57,6 +68,14 @@ fn is_of_now(live: &Value, part: &Value) -> bool {
         }
         Some(_) | None => true,
     }
+}
+
+/// Whether a pod of an earlier revision keeps those of this one from coming: a StatefulSet that goes in order replaces none
+/// that isn't ready.
+pub(crate) fn is_in_the_way(live: &Value, part: &Value) -> bool {
+    let spec = &live["spec"];
+    let goes_in_order = spec["podManagementPolicy"] != "Parallel" && spec["updateStrategy"]["type"] != "OnDelete";
+    live["kind"] == "StatefulSet" && goes_in_order && !is_of_now(live, part)
 }
 
 fn kind(live: &Value) -> Option<(String, String)> {
@@ -112,7 +131,12 @@ mod tests {
         live["status"] = json!({"updateRevision": "r2"});
         let hash = "controller-revision-hash";
         let pods = [object("Pod", "a", "s", &label(hash, "r1")), object("Pod", "b", "s", &label(hash, "r2"))];
+        assert_eq!(of(&live, &pods), ["a", "b"], "the old one is in the way");
+        live["spec"] = json!({"podManagementPolicy": "Parallel"});
         assert_eq!(of(&live, &pods), ["b"]);
+        live["metadata"]["generation"] = json!(2);
+        live["status"]["observedGeneration"] = json!(1);
+        assert_eq!(of(&live, &pods), [""; 0], "the status is about what was before");
 
         let generation = json!({"annotations": {"deprecated.daemonset.template.generation": "3"}});
         let live = object("apps/v1/DaemonSet", "s", "", &generation);
