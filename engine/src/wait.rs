@@ -78,7 +78,7 @@ pub(crate) fn limits(desired: &DesiredState<'_>) -> Result<Limits, Mistakes> {
 ///
 /// Each of them.
 pub(crate) fn check_kinds(desired: &DesiredState<'_>, kinds: &[&dyn Kind]) -> Result<(), Mistakes> {
-    let known: Vec<&str> = kinds.iter().map(|kind| kind.name()).chain([LIMIT]).collect();
+    let known: Vec<&str> = [LIMIT].into_iter().chain(kinds.iter().map(|kind| kind.name())).collect();
     let table = desired.value(&[TABLE]).and_then(|value| value.get_ref().as_table());
     let strangers = table.into_iter().flatten().filter(|(key, _)| !known.contains(&key.get_ref().as_ref()));
     let mistakes: Vec<Mistake> = strangers.map(|(key, _)| stranger(key.get_ref(), key.span(), &known)).collect();
@@ -88,11 +88,9 @@ pub(crate) fn check_kinds(desired: &DesiredState<'_>, kinds: &[&dyn Kind]) -> Re
 fn stranger(name: &str, at: Span, known: &[&str]) -> Mistake {
     let label = match nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            format!("a task is one of {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
-        }
+        None => format!("known here: {}", known.join(", ")),
     };
-    Mistake::new(at, format!("unknown key `{name}` in [{TABLE}]: no task is of that kind")).label(label)
+    Mistake::new(at, format!("unknown key `{name}` in [{TABLE}], which names kinds of tasks")).label(label)
 }
 
 /// The keys of the table: one for all tasks, and one for each kind.

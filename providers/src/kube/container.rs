@@ -142,19 +142,18 @@ fn pull(image: &str, message: &str, events: &[String]) -> State {
     let known = [message].into_iter().chain(newest.map(String::as_str));
     let telling =
         known.clone().find(|said| says(said, &NOT_ASKED)).or_else(|| known.clone().find(|said| says(said, &NOT_THERE)));
-    let why = |said: &str| format!("image \"{}\" can't be pulled: {}", line(image), without_repetition(said));
+    let why = |said: &str| format!("image \"{}\" can't be pulled: {}", line(image), line(said));
     match telling {
         Some(said) if says(said, &NOT_ASKED) => State::Slow(why(said)),
-        Some(said) => State::Hopeless(why(said)),
+        Some(said) => State::Hopeless(why(without_repetition(said))),
         None => State::Unclear(why(newest.map_or(message, String::as_str))),
     }
 }
 
 /// The end of a chain of messages, each of which repeats the image: the last part that says why.
-fn without_repetition(said: &str) -> String {
-    let parts: Vec<&str> = said.split(": ").collect();
-    let last = parts.last().copied().unwrap_or_default();
-    line(if says(last, &NOT_THERE) { last } else { said })
+fn without_repetition(said: &str) -> &str {
+    let last = said.rsplit(": ").next().unwrap_or_default();
+    if says(last, &NOT_THERE) { last } else { said }
 }
 
 fn says(message: &str, signs: &[&str]) -> bool {

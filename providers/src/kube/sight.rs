@@ -266,6 +266,20 @@ mod tests {
     }
 
     #[test]
+    fn what_another_object_owns_is_found_by_its_uid() {
+        let (mut keeper, seen) = watching("pods");
+        assert!(!seen.borrow().is_known());
+        let mut owned = object("1", "u");
+        owned["metadata"]["ownerReferences"] = serde_json::json!([{"apiVersion": "v1", "kind": "X", "name": "x", "uid": "other"}, {"apiVersion": "v1", "kind": "X", "name": "x", "uid": "owner"}]);
+        let owned = serde_json::from_value(owned).expect("it is an object");
+        for event in [Init, InitApply(owned), InitDone] {
+            keeper.take(event, BTreeMap::new);
+        }
+        let of = |uid: &str| seen.borrow().owned_by(uid).len();
+        assert_eq!((seen.borrow().is_known(), of("owner"), of("u"), of("")), (true, 1, 0, 0));
+    }
+
+    #[test]
     fn what_a_list_brings_says_of_which_kind_it_is() {
         let (mut keeper, seen) = watching("jobs");
         for event in [Init, InitApply(dynamic("1", "u")), InitDone] {
