@@ -41,6 +41,15 @@ fn says(scenario: &Scenario, judged: &Judged, object: &str, words: &[&str]) {
     assert!(cause.lines().all(|line| told.contains(line)), "{cause} isn't in {told}");
 }
 
+/// Fails unless a cause ends with the last lines that a container wrote, without what a terminal would obey.
+#[track_caller]
+fn says_the_log(judged: &Judged, name: &str) {
+    let cause = cause(judged, name);
+    let (_, log) = cause.split_once("its log ends:\n").expect("there is a log");
+    assert_eq!(log.lines().count(), 20, "{log}");
+    assert!(log.ends_with("starting, step 30 of 30\nERROR no database: connection refused"), "{log}");
+}
+
 #[test]
 #[ignore = "needs a control plane, an audit log and helm"]
 fn an_image_that_is_not_there_is_named_with_its_container_and_the_next_apply_mends_it() {
@@ -64,7 +73,8 @@ fn a_crash_loop_is_named_with_its_exit_code() {
     let scenario = Scenario::small("crash");
     scenario.values(&values(&[&workload("Deployment", "app", "crashes", "")], ""));
     let judged = judge::apply(&scenario).exits(10);
-    says(&scenario, &judged, "Deployment app", &["container main: crash loop, 5 restarts: exit code 1 (Error)"]);
+    says(&scenario, &judged, "Deployment app", &["container main: crash loop, ", "exit code 1 (Error)"]);
+    says_the_log(&judged, "app");
     scenario.values(&values(&[&workload("Deployment", "app", "1.0.0", "")], ""));
     judge::apply(&scenario).done();
 }
@@ -102,18 +112,38 @@ fn a_pod_that_fits_nowhere_is_waited_for_up_to_the_limit_and_told_with_the_sched
 
 #[test]
 #[ignore = "needs a control plane, an audit log and helm"]
-fn a_hook_that_fails_is_named_with_its_container() {
+fn a_hook_that_fails_is_told_with_its_log_though_its_policy_removes_it() {
     let scenario = Scenario::small("hook");
     let hooks = |tag: &str| {
-        format!(", hooks: [{{name: check, event: 'pre-install,pre-upgrade', image: 'quay.io/example/hook:{tag}'}}]")
+        let (events, policy) = ("pre-install,pre-upgrade", "before-hook-creation,hook-failed");
+        let image = format!("quay.io/example/hook:{tag}");
+        format!(", hooks: [{{name: check, event: '{events}', policy: '{policy}', image: '{image}'}}]")
     };
     scenario.values(&values(&[], &hooks("fails")));
     let judged = judge::apply(&scenario).exits(10);
-    says(&scenario, &judged, "Job check", &[": exit code 1 (Error); BackoffLimitExceeded: "]);
+    says(&scenario, &judged, "Job check", &["container hook: exit code 1 (Error); BackoffLimitExceeded: "]);
+    says_the_log(&judged, "check");
+    assert!(scenario.find("job/check").is_none());
     // Nothing is written before the hook, so that this ends like any other failure.
     scenario.values(&values(&[], &hooks("does-not-exist")));
     let judged = judge::apply(&scenario).exits(1);
     says(&scenario, &judged, "Job check", &["can't be pulled: manifest unknown"]);
     scenario.values(&values(&[], &hooks("1.0.0")));
+    judge::apply(&scenario).done();
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_service_without_an_address_is_given_up_after_the_limit_and_not_before_it_has_one() {
+    let scenario = Scenario::small("address");
+    scenario.write("desired.toml", &format!("{}\n[wait]\nlimit = \"2s\"\n", scenario.desired()));
+    let service =
+        "{apiVersion: v1, kind: Service, metadata: {name: door}, spec: {type: LoadBalancer, ports: [{port: 80}]}}";
+    scenario.values(&values(&[service], ""));
+    let judged = judge::apply(&scenario).exits(10);
+    let cause = cause(&judged, "door");
+    assert!(cause.contains("no progress for 2 s: no load balancer has given it an address yet"), "{cause}");
+    let status = r#"{"status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.1"}]}}}"#;
+    scenario.kubectl(&["patch", "service", "door", "--subresource=status", "--type=merge", "-p", status]).exits(0);
     judge::apply(&scenario).done();
 }
