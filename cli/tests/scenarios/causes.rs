@@ -81,6 +81,20 @@ fn a_crash_loop_is_named_with_its_exit_code() {
 
 #[test]
 #[ignore = "needs a control plane, an audit log and helm"]
+fn a_secret_that_a_container_wrote_is_not_told() {
+    let scenario = Scenario::small("wrote");
+    let crashes = workload("Deployment", "app", "crashes", "");
+    scenario.values(&values(&[&crashes], ", secret: {password: 'connection refused'}"));
+    let judged = judge::apply(&scenario).exits(10);
+    let cause = cause(&judged, "app");
+    assert!(cause.contains("ERROR no database: "), "{cause}");
+    for told in [&judged.ran.stdout, &judged.ran.stderr] {
+        assert!(!told.contains("connection refused"), "{told}");
+    }
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
 fn what_quota_rejects_is_told_at_once_also_where_no_status_says_it() {
     for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
         let scenario = Scenario::small("quota");

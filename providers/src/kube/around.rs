@@ -27,6 +27,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// How long a first look at an object's parts may take, and how long one that failed may show which of them did.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How soon a question is asked again whose answer wasn't enough; each time twice as late.
+const AGAIN: Duration = Duration::from_millis(250);
+
 /// How much of a log is asked for.
 const LOG_LIMITS: &str = "tailLines=20&limitBytes=16384";
 
@@ -69,14 +72,35 @@ struct Around<'a> {
     ended: BTreeMap<String, Arc<Value>>,
     /// The answers so far.
     learnt: BTreeMap<Question, Vec<Arc<Value>>>,
-    /// The questions that are open, with when to ask, and how long to wait for asking once more.
-    open: BTreeMap<Question, (Instant, Duration)>,
+    /// The questions that are open.
+    open: BTreeMap<Question, Open>,
+}
+
+/// Since when a question is open, when it is to be asked, and how long to wait for asking once more where it was.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    since: Instant,
+    due: Instant,
+    asked: Option<(Instant, Duration)>,
+}
+
+impl Open {
+    /// The same where it may stay open for so long before it is asked.
+    fn after(self, time: Duration) -> Self {
+        let due = self.asked.map_or(self.since + time, |(last, pause)| last + pause.max(time));
+        Self { due, ..self }
+    }
+
+    fn asked(self) -> Self {
+        let pause = self.asked.map_or(AGAIN, |(_, pause)| pause * 2);
+        Self { asked: Some((Instant::now(), pause)), ..self }
+    }
 }
 
 impl Around<'_> {
     /// What is seen next: after each move of the object or of its parts, and after each answer.
     async fn next(&mut self) -> Option<Result<Evidence, DriverError>> {
-        let due = self.open.values().map(|(due, _)| *due).min();
+        let due = self.open.values().map(|open| open.due).min();
         tokio::select! {
             biased;
             seen = self.seen.next() => match seen? {
@@ -147,18 +171,18 @@ impl Around<'_> {
             let settled = explained(self.settled(), &evidence);
             let (now, before) = (Instant::now(), std::mem::take(&mut self.open));
             for (question, after) in questions(&settled, &evidence) {
-                let fresh = (now + after, after.max(LOOK));
-                self.open.insert(question.clone(), before.get(&question).copied().unwrap_or(fresh));
+                let fresh = Open { since: now, due: now, asked: None };
+                let open = before.get(&question).copied().unwrap_or(fresh).after(after);
+                self.open.insert(question, open);
             }
-            let due = self.open.iter().find(|(_, (due, _))| *due <= now).map(|(question, _)| question.clone());
-            let Some(question) = due else { return };
-            let namespace =
-                self.live.as_ref().and_then(|live| live["metadata"]["namespace"].as_str()).unwrap_or_default();
+            let due =
+                self.open.iter().find(|(_, open)| open.due <= now).map(|(question, open)| (question.clone(), *open));
+            let Some((question, open)) = due else { return };
+            let live = self.live.as_ref();
+            let namespace = live.and_then(|live| live["metadata"]["namespace"].as_str()).unwrap_or_default();
             let asked = Asked { world: self.world, resource: self.resource, namespace };
             let answer = asked.answer(&question).await;
-            if let Some((due, pause)) = self.open.get_mut(&question) {
-                (*due, *pause) = (Instant::now() + *pause, *pause * 2);
-            }
+            self.open.insert(question.clone(), open.asked());
             self.learnt.insert(question, answer);
         }
     }
