@@ -1,11 +1,12 @@
 //! One step, carried out: look again where it was hidden, write, wait until it is settled, close.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::stream::StreamExt as _;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::change::Action;
 use crate::driver::{
@@ -81,19 +82,20 @@ impl<W: Discreet> Wait<'_, W> {
         mut stop: watch::Receiver<bool>,
         left_behind: impl Future<Output = ()>,
     ) -> Waited {
-        let left_behind = async {
-            left_behind.await;
-            sleep(GRACE).await;
-        };
-        tokio::select! {
+        let mut settled = pin!(self.settle());
+        let ended = tokio::select! {
             biased;
             // First, so that what is settled already is not taken for left behind.
-            result = self.settle() => match result {
-                Ok(()) => Waited::Settled,
-                Err(failure) => Waited::Failed(tellable(self.world, self.step, failure)),
+            result = &mut settled => result,
+            () = comes_true(&mut stop, |stop| *stop) => return Waited::Stopped,
+            () = left_behind => match timeout(GRACE, settled).await {
+                Ok(result) => result,
+                Err(_) => return Waited::LeftBehind,
             },
-            () = comes_true(&mut stop, |stop| *stop) => Waited::Stopped,
-            () = left_behind => Waited::LeftBehind,
+        };
+        match ended {
+            Ok(()) => Waited::Settled,
+            Err(failure) => Waited::Failed(tellable(self.world, self.step, failure)),
         }
     }
 

@@ -118,7 +118,7 @@ fn a_pod_that_fits_nowhere_is_waited_for_up_to_the_limit_and_told_with_the_sched
     scenario.values(&values(&[&nowhere], ""));
     let judged = judge::apply(&scenario).exits(10);
     let reason = "pending: 0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector";
-    says(&scenario, &judged, "Deployment app", &["no progress for 3 s: 0 of 1", &format!("/app-"), reason]);
+    says(&scenario, &judged, "Deployment app", &["no progress for 3 s: 0 of 1", "/app-", reason]);
     assert!(judged.ran.stderr.contains("`[wait]` in the file says for how long"), "{}", judged.ran);
     scenario.values(&values(&[&workload("Deployment", "app", "1.0.0", "")], ""));
     judge::apply(&scenario).done();

@@ -71,7 +71,7 @@ fn what_cannot_heal_ends_the_wait_with_its_place() {
     let gone = pod("p", &waits("ErrImagePull", "manifest unknown"), &json!({}));
     let told = r#"failed: Pod n/p → container main: image "a.io/b:c" can't be pulled: manifest unknown"#;
     for kind in [DEPLOYMENT, "apps/v1/DaemonSet", JOB] {
-        assert_eq!(waited(kind, &[gone.clone()]), told);
+        assert_eq!(waited(kind, std::slice::from_ref(&gone)), told);
     }
     let looping = pod("p", &crashed(3), &json!({}));
     let told = "Pod n/p → container main: crash loop, 3 restarts: exit code 1 (Error)";
@@ -123,7 +123,7 @@ fn events_tell_what_statuses_do_not_and_only_of_their_own_object() {
     assert_eq!(waited(DEPLOYMENT, &[&[creating, mount][..], &others].concat()), told);
     let backing_off = pod("p", &waits("ImagePullBackOff", "Back-off pulling image"), &json!({}));
     let gone = event("p", "Failed", "Failed to pull image: manifest unknown", 0);
-    assert!(waited(DEPLOYMENT, &[backing_off.clone()]).starts_with("waiting: "));
+    assert!(waited(DEPLOYMENT, std::slice::from_ref(&backing_off)).starts_with("waiting: "));
     assert!(waited(DEPLOYMENT, &[backing_off, gone]).starts_with("failed: Pod n/p → container main: image"));
 }
 
@@ -207,8 +207,8 @@ fn only_what_statuses_leave_open_is_asked() {
 fn a_log_is_asked_once_and_of_a_run_before_it_is_over() {
     let (deployment, job, waiting) = (live(DEPLOYMENT), live(JOB), Settled::Waiting("0 of 1".into()));
     let (once, looping) = (pod("p", &crashed(1), &json!({})), pod("p", &crashed(5), &json!({})));
-    assert_eq!(asked(&waiting, &deployment, &[once.clone()]), [""; 0], "it may come right");
-    assert_eq!(asked(&waiting, &deployment, &[looping.clone()]), ["log of main in p"]);
+    assert_eq!(asked(&waiting, &deployment, std::slice::from_ref(&once)), [""; 0], "it may come right");
+    assert_eq!(asked(&waiting, &deployment, std::slice::from_ref(&looping)), ["log of main in p"]);
     assert_eq!(asked(&waiting, &deployment, &[looping, log("p", "")]), [""; 0]);
     assert_eq!(asked(&waiting, &job, &[once]), ["log of main in p"], "the pod may be gone soon");
 }
