@@ -14,6 +14,7 @@ pub mod last_apply;
 pub mod platform;
 mod private;
 pub mod secrets;
+pub mod shared_key;
 pub mod undo;
 pub mod vault;
 pub mod world;

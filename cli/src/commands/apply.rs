@@ -9,20 +9,22 @@ use cfrt_engine::driver::{Discreet, Drivers};
 use cfrt_engine::event::{Event, Failure, Outcome};
 use cfrt_engine::execute::{Options, execute};
 use cfrt_engine::plan::Plan;
+use cfrt_engine::planfile::{PlanFile, compare};
 use cfrt_engine::report::Report;
 use cfrt_engine::resource::ResourceId;
-use cfrt_providers::world::Access;
+use cfrt_providers::world::{Access, Sealing, Surroundings};
 use tokio::sync::{mpsc, watch};
 
-use crate::args::{ApplyArguments, Output};
+use crate::args::{ApplyArguments, CommonArguments, Output, WriteArguments};
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
-use crate::pipeline::{Prepared, TaskNote, prepare, remember};
+use crate::pipeline::{Prepared, TaskNote, around, look, remember};
+use crate::planfile;
 use crate::render::clean::clean;
 use crate::render::json::{self, Outcomes};
 use crate::render::progress::Progress;
 use crate::render::words::plural;
-use crate::render::{failure, text};
+use crate::render::{approved, failure, text};
 use crate::screen;
 use crate::trouble::Trouble;
 
@@ -35,12 +37,48 @@ const TICK: Duration = Duration::from_millis(100);
 ///
 /// What kept the plan from being made, printed or agreed to; what happens while it is carried out is in the exit code.
 pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
-    let prepared = prepare(&arguments.common, Access::ReadWrite).await?;
-    let Carried { exit, remembers } = carry_through(arguments, prepared).await?;
+    let approved = arguments.plan.as_deref().map(planfile::read).transpose()?;
+    let arguments = agreed_to(arguments, approved.as_ref());
+    let prepared = prepare(&arguments.common, approved.as_ref()).await?;
+    if let Some(approved) = &approved {
+        hold_against(approved, &prepared)?;
+    }
+    let Carried { exit, remembers } = carry_through(&arguments, prepared).await?;
     if remembers && exit == Exit::Done {
         tell_if_forgotten(remember(&arguments.common).await);
     }
     Ok(exit)
+}
+
+/// What is to be carried out: a plan file names its file itself, and whoever approved it has agreed.
+fn agreed_to(arguments: &ApplyArguments, approved: Option<&PlanFile>) -> WriteArguments {
+    let ApplyArguments { file, plan, output, helm, yes } = arguments;
+    let named = plan.as_deref().zip(approved).map(|(path, approved)| planfile::desired(path, approved));
+    let file = file.clone().or(named).unwrap_or_default();
+    let common = CommonArguments { file, output: *output, helm: helm.clone() };
+    WriteArguments { common, yes: *yes || approved.is_some() }
+}
+
+/// The plan of now. What is held against a plan file has its secrets sealed as that has them.
+async fn prepare(common: &CommonArguments, approved: Option<&PlanFile>) -> Result<Prepared, Trouble> {
+    let shared = approved.is_some_and(|approved| approved.key.is_some());
+    let sealing = if shared { Sealing::Shared } else { Sealing::Own };
+    look(&common.file, Surroundings { sealing, ..around(common.helm.as_ref()) }, Access::ReadWrite).await
+}
+
+/// Makes sure that nothing but what was approved would be done.
+fn hold_against(approved: &PlanFile, prepared: &Prepared) -> Result<(), Trouble> {
+    let comparison = compare(approved, &planfile::now(approved, prepared));
+    if !comparison.is_same() {
+        screen::tell(&approved::differences(&comparison));
+        return Err(Trouble::StalePlanFile);
+    }
+    screen::tell(&match comparison.already_so {
+        0 => String::new(),
+        1 => "note: 1 approved step needs nothing any more\n".to_owned(),
+        many => format!("note: {many} approved steps need nothing any more\n"),
+    });
+    Ok(())
 }
 
 /// What came of a plan that was shown.
@@ -69,7 +107,7 @@ fn tell_if_forgotten(remembered: Result<(), Trouble>) {
 /// # Errors
 ///
 /// As [`run`].
-pub(crate) async fn carry_through(arguments: &ApplyArguments, mut prepared: Prepared) -> Result<Carried, Trouble> {
+pub(crate) async fn carry_through(arguments: &WriteArguments, mut prepared: Prepared) -> Result<Carried, Trouble> {
     let output = arguments.common.output;
     if output == Output::Text {
         screen::print(&text::plan(&prepared.about, &prepared.plan))?;
@@ -128,7 +166,7 @@ impl Ended {
     }
 }
 
-async fn agreed(arguments: &ApplyArguments, prepared: &mut Prepared) -> Result<bool, Trouble> {
+async fn agreed(arguments: &WriteArguments, prepared: &mut Prepared) -> Result<bool, Trouble> {
     if arguments.yes {
         return Ok(true);
     }

@@ -9,7 +9,9 @@ pub(crate) mod help;
 mod plan;
 mod schedule;
 mod schema;
+mod show;
 mod unadopt;
+mod verify;
 
 use crate::args::Command;
 use crate::exit::Exit;
@@ -25,6 +27,8 @@ pub(crate) async fn run(command: Command) -> Result<Exit, Trouble> {
         Command::Plan(arguments) => plan::run(&arguments).await,
         Command::Drift(arguments) => drift::run(&arguments).await,
         Command::Apply(arguments) => apply::run(&arguments).await,
+        Command::Show { plan_file } => show::run(&plan_file),
+        Command::Verify { plan_file } => verify::run(&plan_file),
         Command::Unadopt(arguments) => unadopt::run(&arguments).await,
         Command::Schedule(arguments) => schedule::run(&arguments).await,
         Command::Graph(arguments) => graph::run(&arguments).await,

@@ -1,6 +1,6 @@
 //! `cfrt unadopt`: what an adoption took, shown, agreed to, and given back.
 
-use crate::args::{ApplyArguments, Output};
+use crate::args::{Output, WriteArguments};
 use crate::commands::apply::carry_through;
 use crate::exit::Exit;
 use crate::load::load;
@@ -13,7 +13,7 @@ use crate::trouble::Trouble;
 /// # Errors
 ///
 /// As `cfrt apply`.
-pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
+pub(crate) async fn run(arguments: &WriteArguments) -> Result<Exit, Trouble> {
     let sources = load(&arguments.common.file)?;
     let adopts = tasks(&sources)?.entries.iter().any(|entry| entry.id.kind == "crd-adoption");
     let carried = carry_through(arguments, prepare_return(&arguments.common).await?).await?;

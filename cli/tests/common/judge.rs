@@ -57,9 +57,10 @@ impl Judged {
         self
     }
 
-    /// The requests that were to change something, but for our own record of it.
+    /// The requests that were to change something, but for our own record of it and the key of plan files.
     pub(crate) fn writes(&self) -> Vec<&Event> {
-        audit::mutating(&self.events).into_iter().filter(|event| !event.is_last_apply()).collect()
+        let bookkeeping = |event: &&Event| event.is_last_apply() || event.is_key();
+        audit::mutating(&self.events).into_iter().filter(|event| !bookkeeping(event)).collect()
     }
 
     /// The requests that were to change something, but for release records.
@@ -82,6 +83,8 @@ impl Judged {
         assert!(unannounced.is_empty(), "written, and not announced: {unannounced:#?}");
         let remembered = audit::mutating(&self.events).iter().filter(|event| event.is_last_apply()).count();
         let wrote = self.ran.code == 0 && self.plan.writing().next().is_some();
+        let keys = audit::mutating(&self.events).iter().filter(|event| event.is_key()).count();
+        assert!(keys <= 1, "one key is enough");
         assert!(remembered <= 1 && (remembered == 1 || !wrote), "an apply that ended well is written down once");
     }
 

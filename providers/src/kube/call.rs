@@ -147,6 +147,17 @@ impl Call {
         Self::with_body(Method::DELETE, kind.path(namespace, name), JSON, &options)
     }
 
+    /// The same deletion, of exactly this revision of the object.
+    #[must_use]
+    pub fn of_revision(mut self, revision: &str) -> Self {
+        let options = self.body.as_ref().and_then(|(_, bytes)| serde_json::from_slice::<Value>(bytes).ok());
+        if let Some(mut options) = options {
+            options["preconditions"]["resourceVersion"] = revision.into();
+            self.body = Some((JSON, options.to_string().into_bytes()));
+        }
+        self
+    }
+
     /// The request itself.
     pub fn request(&self) -> Result<Request<Body>, http::Error> {
         let mut request = Request::builder().method(self.method.clone()).uri(&self.path);

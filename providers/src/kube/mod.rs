@@ -16,6 +16,7 @@ pub mod discovery;
 pub mod fields;
 pub mod gvk;
 pub(crate) mod holding;
+mod immutable;
 pub mod lists;
 pub mod look;
 pub mod meanwhile;

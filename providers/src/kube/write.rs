@@ -18,6 +18,8 @@ use super::path::lies_in;
 use super::read::{Key, get};
 use crate::world::World;
 
+mod replace;
+
 /// How often an object that others write at the same time is read again before we give up.
 const ATTEMPTS: usize = 5;
 
@@ -305,7 +307,12 @@ mod tests {
         let vault = Arc::new(Vault::new([7; 32]));
         let nothing = String::new();
         World {
-            target: world::Target { context: nothing.clone(), uid: nothing.clone(), version: nothing },
+            target: world::Target {
+                context: nothing.clone(),
+                uid: nothing.clone(),
+                version: nothing.clone(),
+                authority: nothing,
+            },
             kube,
             lists: Lists::default(),
             last_apply: crate::last_apply::LastApply::default(),
@@ -313,6 +320,7 @@ mod tests {
             watches: Watches::default(),
             charts: Charts::new(Search::from_environment(None), std::env::temp_dir(), Arc::clone(&vault)),
             vault,
+            shared_key: None,
             hook_runs: HookRuns::default(),
             heartbeats: Heartbeats::default(),
             cache: CacheFolder::Lasting(std::env::temp_dir()),

@@ -415,7 +415,7 @@ fn is_lost(error: &ApiError) -> bool {
     match error {
         ApiError::Status { code, .. } => matches!(code, 500 | 502 | 504),
         ApiError::Transport(_) | ApiError::Slow(_) | ApiError::Junk(_) => true,
-        ApiError::Old | ApiError::ReadOnly(_) => false,
+        ApiError::Immutable { .. } | ApiError::Old | ApiError::ReadOnly(_) => false,
     }
 }
 
