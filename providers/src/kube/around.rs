@@ -33,7 +33,7 @@ const AGAIN: Duration = Duration::from_millis(250);
 /// How much of a log is asked for.
 const LOG_LIMITS: &str = "tailLines=20&limitBytes=16384";
 
-/// How many events are asked for, how many pods of a run that has ended are remembered.
+/// How many events are asked for; how many answers, and how many pods of a run that ends, are remembered.
 const MOST: usize = 100;
 
 /// What a status alone says of readiness.
@@ -132,9 +132,10 @@ impl Around<'_> {
         if !runs_to_an_end(live) {
             return parts;
         }
-        let named =
-            parts.into_iter().map(|part| (part["metadata"]["name"].as_str().unwrap_or_default().to_owned(), part));
-        self.ended.extend(named.take(MOST));
+        for part in parts {
+            let name = part["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            keep(&mut self.ended, name, part);
+        }
         self.ended.values().cloned().collect()
     }
 
@@ -155,11 +156,8 @@ impl Around<'_> {
             timeout(LOOK, known).await.unwrap_or_default();
             self.watched = Some(watched);
         }
-        let says_nothing = |evidence: &Evidence, settled: Settled| explained(settled.clone(), evidence) == settled;
-        if !kinds(&live).is_empty()
-            && matches!(self.settled(), Settled::Failed(_))
-            && says_nothing(&self.evidence(), self.settled())
-        {
+        let failed = matches!(self.settled(), Settled::Failed(_)) && !kinds(&live).is_empty();
+        if failed && explained(self.settled(), &self.evidence()) == self.settled() {
             timeout(LOOK, moved(self.watched.as_deref_mut())).await.unwrap_or_default();
         }
     }
@@ -181,10 +179,17 @@ impl Around<'_> {
             let live = self.live.as_ref();
             let namespace = live.and_then(|live| live["metadata"]["namespace"].as_str()).unwrap_or_default();
             let asked = Asked { world: self.world, resource: self.resource, namespace };
-            let answer = asked.answer(&question).await;
+            let answer = timeout(ANSWER, asked.answer(&question)).await.unwrap_or_default();
             self.open.insert(question.clone(), open.asked());
-            self.learnt.insert(question, answer);
+            keep(&mut self.learnt, question, answer);
         }
+    }
+}
+
+/// Keeps what is known last of something, as long as that isn't too much.
+fn keep<K: Ord, V>(known: &mut BTreeMap<K, V>, key: K, value: V) {
+    if known.len() < MOST || known.contains_key(&key) {
+        known.insert(key, value);
     }
 }
 
@@ -214,7 +219,7 @@ impl Asked<'_> {
         }
         let query = format!("fieldSelector=involvedObject.uid%3D{uid}&limit={MOST}");
         let call = Call::get(format!("/api/v1/namespaces/{}/events?{query}", self.namespace));
-        let reply = self.world.kube.send(&call.within(ANSWER)).await?;
+        let reply = self.world.kube.send(&call).await?;
         let mut list: Value = reply.json()?;
         let mut events = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
         for event in events.iter_mut().filter(|event| event.is_object()) {
@@ -230,7 +235,7 @@ impl Asked<'_> {
         }
         let query = format!("container={container}&{LOG_LIMITS}");
         let call = Call::get(format!("/api/v1/namespaces/{}/pods/{pod}/log?{query}", self.namespace));
-        let reply = self.world.kube.send(&call.within(ANSWER)).await?;
+        let reply = self.world.kube.send(&call).await?;
         // Redacted before it is cut: of half a secret nobody would know that it is one.
         Ok(tail(&self.world.redacted(self.resource, &String::from_utf8_lossy(reply.bytes()))))
     }
