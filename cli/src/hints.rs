@@ -48,7 +48,9 @@ pub(crate) fn of_fault(fault: Fault, known: &str) -> Option<String> {
         Fault::Forbidden => "`kubectl auth can-i --list` shows what you may do there",
         Fault::Locked => "wait until the other run is through, then run the same command again",
         Fault::Stale => "run `cfrt plan` again and look at what has moved",
-        Fault::TimedOut => "look at what it waits for, then run the same command again",
+        Fault::TimedOut => {
+            "look at what it waits for, then run the same command again; `[wait]` in the file says for how long"
+        }
     };
     Some(general.to_owned())
 }

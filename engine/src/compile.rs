@@ -9,6 +9,7 @@ use crate::driver::{DriverError, Drivers};
 use crate::facts::{Facts, TABLES, facts};
 use crate::source::{Mistake, Mistakes, both, gather};
 use crate::task::{Answers, Expansion, Kind, Question, Task, TaskId};
+use crate::wait::check_kinds;
 
 /// What the user asked for: the shared facts, and the tasks in the order of their kinds.
 pub struct Tasks {
@@ -52,7 +53,7 @@ pub fn compile(desired: &DesiredState<'_>, kinds: &[&dyn Kind]) -> Result<Tasks,
         Ok(facts) => gather(kinds.iter().map(|kind| Ok((*kind, kind.tasks(desired, facts)?)))),
         Err(mistakes) => Err(mistakes.clone()),
     };
-    let (found, ()) = both(found, strangers)?;
+    let (found, _) = both(found, both(strangers, check_kinds(desired, kinds)))?;
     let entries = with_order(found);
     Ok(Tasks { facts: facts?, entries })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -167,6 +168,8 @@ pub struct Applied {
 pub struct Evidence {
     /// The thing as it is; `None` where it isn't there.
     pub live: Option<Arc<Value>>,
+    /// What belongs to it, and what is said of it, in the driver's own shape; looked for only while it isn't settled.
+    pub around: Vec<Arc<Value>>,
 }
 
 /// Whether a resource is as it should be for what comes after it.
@@ -174,10 +177,60 @@ pub struct Evidence {
 pub enum Settled {
     /// It is.
     Yes,
-    /// Not yet; what is lacking, in a few words.
-    Waiting(String),
+    /// Not yet; what is lacking.
+    Waiting(Lack),
     /// It never will be without help; why.
-    Failed(String),
+    Failed(Trouble),
+}
+
+/// What is lacking of a resource that may yet settle by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    /// How far it has come, in a few words: those that weren't said before are progress.
+    pub how_far: String,
+    /// What keeps it, where that is known; whatever is said of that is no progress.
+    pub trouble: Option<Trouble>,
+}
+
+/// What is the matter with a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Where in it, from the outside to the inside: `Pod n/app-x`, `container main`; empty where it is the resource itself.
+    pub within: Vec<String>,
+    /// What, in a few words.
+    pub what: String,
+    /// The last lines that it wrote about itself; empty where nobody knows them.
+    pub log: String,
+}
+
+impl<T: Into<String>> From<T> for Lack {
+    fn from(how_far: T) -> Self {
+        Self { how_far: how_far.into(), trouble: None }
+    }
+}
+
+impl<T: Into<String>> From<T> for Trouble {
+    fn from(what: T) -> Self {
+        Self { within: Vec::new(), what: what.into(), log: String::new() }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.within.is_empty() {
+            true => f.write_str(&self.what),
+            false => write!(f, "{}: {}", self.within.join(" → "), self.what),
+        }
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.trouble {
+            None => f.write_str(&self.how_far),
+            Some(trouble) => write!(f, "{}: {trouble}", self.how_far),
+        }
+    }
 }
 
 /// How what lies between `apply` and `close` went.

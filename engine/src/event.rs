@@ -53,7 +53,7 @@ pub enum Outcome {
     Done,
     /// Nothing was to be done.
     Unchanged,
-    /// It was carried out, but the run was stopped before it was settled.
+    /// It was carried out, but before it was settled the run was stopped, or something else failed.
     NotAwaited,
     /// It failed.
     Failed(Failure),
@@ -75,9 +75,14 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// All causes in one line that names what it is about.
+    /// All causes in one line that names what it is about. What only announces the lines below it is left out with them.
     pub fn sentence(&self, about: &str) -> String {
-        let causes = without_repetition(&self.causes).join(": ");
+        let first_line = |cause: &str| match cause.split_once('\n') {
+            Some((first, _)) if first.ends_with(':') => None,
+            Some((first, _)) => Some(first.to_owned()),
+            None => Some(cause.to_owned()),
+        };
+        let causes = without_repetition(&self.causes).into_iter().filter_map(first_line).collect::<Vec<_>>().join(": ");
         if causes.contains(about) { causes } else { format!("{about}: {causes}") }
     }
 }
@@ -117,6 +122,15 @@ mod tests {
     fn a_sentence_names_what_it_is_about_once() {
         assert_eq!(sentence(&["waiting for Job a", "it failed"]), "waiting for Job a: it failed");
         assert_eq!(sentence(&["sending a patch", "denied"]), "Job a: sending a patch: denied");
+    }
+
+    #[test]
+    fn a_sentence_is_one_line_and_holds_no_log() {
+        assert_eq!(
+            sentence(&["waiting for Job a", "exit code 1", "its log ends:\none\ntwo"]),
+            "waiting for Job a: exit code 1"
+        );
+        assert_eq!(sentence(&["rendering for Job a", "no\n  such value"]), "rendering for Job a: no");
     }
 
     #[test]

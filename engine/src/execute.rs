@@ -1,7 +1,7 @@
 //! The plan to events: each step starts the moment its needs are settled, and a failure stops only what needs it.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -15,7 +15,10 @@ use crate::driver::{Applied, Discreet, Driver, DriverError, Drivers, Ending};
 use crate::event::{Because, Event, Failure, Outcome};
 use crate::graph::Vertex;
 use crate::plan::{Plan, Step};
-use crate::step::{self, Waited};
+use crate::resource::ResourceId;
+use crate::step::{self, Wait, Waited};
+use crate::task::TaskId;
+use crate::wait::Limits;
 
 /// How to carry a plan out.
 #[derive(Debug, Clone)]
@@ -24,12 +27,25 @@ pub struct Options {
     pub at_once: usize,
     /// How long a resource may go without any sign of progress before it counts as failed.
     pub patience: Duration,
+    /// The same for the tasks of some kinds, by the kind's name.
+    pub patience_of: BTreeMap<String, Duration>,
+}
+
+impl Options {
+    /// The usual options, with these limits to waiting.
+    pub fn waiting(Limits { all, by_kind }: &Limits) -> Self {
+        // Eight writes keep an API server on loopback busy; more only queue there (measured; see ARCHITECTURE.md).
+        Self { at_once: 8, patience: *all, patience_of: by_kind.clone() }
+    }
+
+    fn patience_of(&self, task: &TaskId) -> Duration {
+        self.patience_of.get(task.kind).copied().unwrap_or(self.patience)
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        // Eight writes keep an API server on loopback busy; more only queue there (measured; see ARCHITECTURE.md).
-        Self { at_once: 8, patience: Duration::from_secs(600) }
+        Self::waiting(&Limits::default())
     }
 }
 
@@ -39,7 +55,8 @@ pub type Events = mpsc::UnboundedSender<Event>;
 /// Carries a plan out. Nothing is decided here but for what was hidden, and that by the drivers' own comparison.
 ///
 /// When `stop` turns true nothing more is started or awaited, what is being written is finished, and open brackets
-/// are closed. What goes wrong is told, and recorded, only in words that the world has redacted.
+/// are closed. Once something has failed, what doesn't need it is still written, but nobody is awaited any longer unless
+/// such a write needs it. What goes wrong is told, and recorded, only in words that the world has redacted.
 pub async fn execute<W: Discreet>(
     plan: &Plan,
     drivers: &Drivers<W>,
@@ -92,6 +109,9 @@ struct Run<'a, W> {
     free: VecDeque<NodeIndex>,
     writing: FuturesUnordered<BoxFuture<'a, Came>>,
     settling: FuturesUnordered<BoxFuture<'a, Came>>,
+    /// The first that failed, and for each vertex whether nobody waits for it any longer because of that.
+    failed: Option<ResourceId>,
+    left_behind: watch::Sender<Vec<bool>>,
     /// What the owner of each open bracket left behind.
     opened: Vec<Option<Applied>>,
     /// The first failure inside each bracket.
@@ -130,6 +150,8 @@ impl<'a, W: Discreet> Run<'a, W> {
             free: VecDeque::new(),
             writing: FuturesUnordered::new(),
             settling: FuturesUnordered::new(),
+            failed: None,
+            left_behind: watch::Sender::new(vec![false; graph.size()]),
             opened: vec![None; graph.scopes().len()],
             trouble: vec![None; graph.scopes().len()],
         }
@@ -213,18 +235,25 @@ impl<'a, W: Discreet> Run<'a, W> {
     }
 
     fn settle(&mut self, start: Start, action: Action, applied: Applied) {
-        let step = self.step(start);
         let opens = self.is_open(start);
-        let (driver, world, events) = (self.driver(step), self.world, self.events.clone());
-        let (patience, stop) = (self.options.patience, self.stop.clone());
+        let wait = self.wait(self.step(start), start.index);
+        let (stop, mut left_behind) = (self.stop.clone(), self.left_behind.subscribe());
         let wait = async move {
-            let mut waited = step::wait(driver, world, step, patience, &events, stop).await;
+            let left_behind = step::comes_true(&mut left_behind, |all| all[start.node.index()]);
+            let mut waited = wait.until_settled(stop, left_behind).await;
             if !opens && action.writes() {
-                waited = step::close(driver, world, step, &applied, waited).await;
+                waited = step::close(wait.driver, wait.world, wait.step, &applied, waited).await;
             }
             Came::Waited(start, action, waited)
         };
         self.settling.push(wait.boxed());
+    }
+
+    fn wait(&self, step: &'a Step, index: usize) -> Wait<'a, W> {
+        let graph = &self.plan.graph;
+        let owner = graph.scope_around(index).map(|scope| &graph.resources()[graph.scopes()[scope].owner].id.address);
+        let patience = self.options.patience_of(&step.resource.task);
+        Wait { driver: self.driver(step), world: self.world, step, owner, patience, events: self.events.clone() }
     }
 
     fn take(&mut self, came: Came) {
@@ -232,7 +261,11 @@ impl<'a, W: Discreet> Run<'a, W> {
             Came::Applied(start, Ok((action, applied))) => self.applied(start, action, applied),
             Came::Applied(start, Err(error)) => self.fail(start, step::tellable(self.world, self.step(start), error)),
             Came::Waited(start, action, Waited::Settled) => self.settled(start, action),
-            Came::Waited(start, action, Waited::Stopped) => self.leave(start, action),
+            Came::Waited(start, action, Waited::Stopped) => self.leave(start, action, Because::Stopped),
+            Came::Waited(start, action, Waited::LeftBehind) => {
+                let because = self.failed.clone().map_or(Because::Stopped, Because::Needs);
+                self.leave(start, action, because);
+            }
             Came::Waited(start, _, Waited::Failed(failure)) => self.fail(start, failure),
             Came::Closed(node, scope, result) => self.closed(node, scope, result),
         }
@@ -254,13 +287,13 @@ impl<'a, W: Discreet> Run<'a, W> {
         self.end(start.node, &Ended::Settled);
     }
 
-    /// The user stopped the run: nobody waits until it is settled, and nothing that needs it starts.
-    fn leave(&mut self, start: Start, action: Action) {
+    /// Nobody waits until it is settled, and nothing that needs it starts.
+    fn leave(&mut self, start: Start, action: Action, because: Because) {
         if !self.is_open(start) {
             let outcome = if action.writes() { Outcome::NotAwaited } else { Outcome::Done };
             self.finish(self.step(start), action, outcome);
         }
-        self.end(start.node, &Ended::Blocked(Because::Stopped));
+        self.end(start.node, &Ended::Blocked(because));
     }
 
     fn fail(&mut self, start: Start, mut failure: Failure) {
@@ -271,7 +304,27 @@ impl<'a, W: Discreet> Run<'a, W> {
         let id = step.resource.id.clone();
         self.remember(start.index, &failure);
         self.finish(step, step.change.action, Outcome::Failed(failure));
-        self.end(start.node, &Ended::Blocked(Because::Needs(id)));
+        self.end(start.node, &Ended::Blocked(Because::Needs(id.clone())));
+        self.leave_behind(id);
+    }
+
+    /// From now on nobody is waited for whom no write needs that can still be made.
+    fn leave_behind(&mut self, failed: ResourceId) {
+        self.failed.get_or_insert(failed);
+        let graph = &self.plan.graph;
+        let order: Vec<(NodeIndex, Vertex)> = graph.order().collect();
+        let mut doomed: Vec<bool> = self.blocked.iter().map(Option::is_some).collect();
+        for &(node, _) in &order {
+            if doomed[node.index()] {
+                graph.successors(node).for_each(|next| doomed[next.index()] = true);
+            }
+        }
+        let mut needed = vec![false; graph.size()];
+        for &(node, _) in order.iter().rev() {
+            let acts = |next: NodeIndex| !doomed[next.index()] && self.plan.acts(graph.vertex(next));
+            needed[node.index()] = graph.successors(node).any(|next| needed[next.index()] || acts(next));
+        }
+        self.left_behind.send_replace(needed.into_iter().map(|needed| !needed).collect());
     }
 
     /// Keeps a failure for those who close the brackets that it has to do with.
@@ -333,6 +386,9 @@ impl<'a, W: Discreet> Run<'a, W> {
             }
         };
         self.end(node, &ended);
+        if let Ended::Blocked(Because::Needs(id)) = ended {
+            self.leave_behind(id);
+        }
     }
 
     fn end(&mut self, node: NodeIndex, ended: &Ended) {

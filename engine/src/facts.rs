@@ -7,9 +7,10 @@ use crate::desired::DesiredState;
 use crate::ignore::{Rule, rules};
 use crate::policy::{Consent, consents};
 use crate::source::{Mistake, Mistakes, both, nearest};
+use crate::wait::{Limits, limits};
 
 /// The tables that belong to no single kind of task.
-pub const TABLES: [&str; 6] = ["schema", "extends", "cluster", "runtime", "drift", "policy"];
+pub const TABLES: [&str; 7] = ["schema", "extends", "cluster", "runtime", "wait", "drift", "policy"];
 
 /// What the user stated once and several tasks use.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct Facts {
     pub runtime: Runtime,
     /// What may move without counting as drift.
     pub ignore: Vec<Rule>,
+    /// How long the tasks may wait without progress.
+    pub wait: Limits,
     /// What would be lost for good, and may be.
     pub consents: Vec<Consent>,
 }
@@ -114,9 +117,9 @@ pub fn facts(desired: &DesiredState<'_>) -> Result<Facts, Mistakes> {
     let cluster = desired.table::<Cluster>("cluster");
     let runtime =
         desired.table::<Runtime>("runtime").and_then(|runtime| runtime.ok_or_else(|| without_runtime(desired).into()));
-    let rules = both(rules(desired), consents(desired));
-    let ((cluster, runtime), (ignore, consents)) = both(both(cluster, runtime), rules)?;
-    Ok(Facts { cluster: cluster.unwrap_or_default(), runtime, ignore, consents })
+    let rules = both(both(rules(desired), consents(desired)), limits(desired));
+    let ((cluster, runtime), ((ignore, consents), wait)) = both(both(cluster, runtime), rules)?;
+    Ok(Facts { cluster: cluster.unwrap_or_default(), runtime, ignore, wait, consents })
 }
 
 fn without_runtime(desired: &DesiredState<'_>) -> Mistake {

@@ -1,6 +1,7 @@
 //! The keys of the desired-state file, as people look them up; each owner of a table lists its own.
 
 use crate::task::Kind;
+use crate::wait;
 
 /// What stands as the default of a key that must be given wherever its table is.
 pub const REQUIRED: &str = "required";
@@ -164,5 +165,5 @@ pub const SHARED: [Key; 16] = [
 
 /// All keys that these kinds and the shared tables have, table by table.
 pub fn keys<'a>(kinds: &'a [&'a dyn Kind]) -> impl Iterator<Item = Key> + 'a {
-    SHARED.into_iter().chain(kinds.iter().flat_map(|kind| kind.keys().iter().copied()))
+    SHARED.into_iter().chain(wait::keys(kinds)).chain(kinds.iter().flat_map(|kind| kind.keys().iter().copied()))
 }

@@ -41,6 +41,8 @@ pub mod planfile;
 
 pub mod ignore;
 
+pub mod wait;
+
 pub mod drift;
 
 pub mod execute;

@@ -79,7 +79,8 @@ impl Plan {
         awaited
     }
 
-    fn acts(&self, vertex: Vertex) -> bool {
+    /// Whether something is written at a vertex.
+    pub(crate) fn acts(&self, vertex: Vertex) -> bool {
         match vertex {
             Vertex::Start(index) => self.steps[index].change.action.writes(),
             Vertex::Close(scope) => self.steps[self.graph.scopes()[scope].owner].change.action.writes(),
@@ -186,7 +187,7 @@ fn merge(thing: &mut Value, document: &Value) {
 
 fn step<W>(driver: &dyn Driver<W>, resource: &Arc<Resource>, change: Change, seen: Observation, idle: bool) -> Step {
     let evidence = match &seen {
-        Observation::Present { live, .. } => Evidence { live: Some(Arc::clone(live)) },
+        Observation::Present { live, .. } => Evidence { live: Some(Arc::clone(live)), ..Evidence::default() },
         Observation::Absent | Observation::Unmoved | Observation::Hidden { .. } => Evidence::default(),
     };
     let wanted = resource.want.is_something();

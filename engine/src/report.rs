@@ -11,7 +11,7 @@ pub struct Report {
     pub done: usize,
     /// How many needed nothing.
     pub unchanged: usize,
-    /// How many were carried out but not settled when the user stopped the run.
+    /// How many were carried out but not settled when the user stopped the run, or when something else failed.
     pub not_awaited: usize,
     /// The steps that failed, in the order in which they did.
     pub failed: Vec<(ResourceId, Failure)>,
@@ -32,7 +32,8 @@ impl Report {
             Outcome::Done => self.done += 1,
             Outcome::Unchanged => self.unchanged += 1,
             Outcome::NotAwaited => {
-                self.stopped = true;
+                // Nobody is left behind but for a failure, which is told before, or for the user.
+                self.stopped |= self.failed.is_empty();
                 self.not_awaited += 1;
             }
             Outcome::Failed(failure) => self.failed.push((resource.clone(), failure.clone())),

@@ -1,16 +1,18 @@
 //! Measures cfrt beside bare reads, helm and kubectl, with nothing to change, on a control plane of its own.
 
 use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::{env, fs};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::demo::desired_state;
-use crate::measure::{Asked, Contestant, race};
+use crate::measure::{Asked, Contestant, median, race};
 use crate::provide::Provided;
 use crate::{process, requests, source};
 
@@ -87,6 +89,7 @@ pub(crate) fn run(effort: Effort) -> Result<()> {
         let plans = [bench.config_maps(&name)?, bench.plan(&name, "cfrt plan").aim("64 MB")];
         bench.print(&format!("{count} ConfigMaps, nothing to change"), &plans, effort.rounds())?;
     }
+    bench.fail_fast(effort.rounds())?;
     match effort {
         Effort::Quick => Ok(()),
         // Last, since each of them makes a revision.
@@ -162,6 +165,44 @@ impl Bench {
         let chart = source::root()?.join("testdata/charts").join(chart);
         fs::write(self.path(&format!("{name}.toml")), desired_state(&chart, name, setting)?)?;
         self.output(self.cfrt(&["apply", &format!("{name}.toml"), "--yes"])).map(drop)
+    }
+
+    /// Prints how long an apply goes on after what cannot heal has happened.
+    fn fail_fast(&self, rounds: usize) -> Result<()> {
+        let times =
+            (0..rounds).map(|round| self.goes_on_for(&format!("broken-{round}"))).collect::<Result<Vec<_>>>()?;
+        let longest = times.iter().max().copied().unwrap_or_default().as_secs_f64();
+        let middle = median(times).as_secs_f64();
+        println!(
+            "\n## An image that is not there ({rounds} rounds)\n\nfrom the pod's status to the end of cfrt apply: \
+             median {middle:.2} s, longest {longest:.2} s (aim: 3 s)"
+        );
+        Ok(())
+    }
+
+    /// The time from when someone else who watches sees that an image can't be pulled to the end of the apply.
+    fn goes_on_for(&self, name: &str) -> Result<Duration> {
+        let chart = source::root()?.join("testdata/charts/small");
+        let setting = "deployment.image = \"quay.io/example/small:does-not-exist\"";
+        fs::write(self.path(&format!("{name}.toml")), desired_state(&chart, name, setting)?)?;
+        let path = format!("/api/v1/namespaces/{name}/pods?watch=true");
+        let mut watch = self.command(&self.kubectl, &["get", "--raw", &path]);
+        let mut watch = watch.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start kubectl")?;
+        let pods = BufReader::new(watch.stdout.take().context("kubectl has no output")?);
+        let seen = thread::spawn(move || {
+            let mut moves = pods.lines().map_while(Result::ok);
+            moves.find(|pod| pod.contains("ImagePullBackOff")).map(|_| Instant::now())
+        });
+        let mut apply = self.cfrt(&["apply", &format!("{name}.toml"), "--yes"]);
+        let status = apply.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+        let ended = Instant::now();
+        watch.kill()?;
+        watch.wait()?;
+        if status.code() != Some(10) {
+            bail!("{} ended with {status}", process::describe(&apply));
+        }
+        let seen = seen.join().ok().flatten().context("no pod was seen whose image is not there")?;
+        Ok(ended.saturating_duration_since(seen))
     }
 
     fn output(&self, mut command: Command) -> Result<Vec<u8>> {

@@ -19,6 +19,9 @@ use crate::{assets, process, requests};
 const AUDIT_POLICY: &str = include_str!("../control-plane/audit-policy.yaml");
 const NODE: &str = include_str!("../control-plane/node.json");
 const BROKEN_PODS: &str = include_str!("../kwok/broken-pods.yaml");
+const LOGS: &str = include_str!("../kwok/logs.yaml");
+/// What every container has written last, with what a terminal would obey.
+const LAST_WORDS: &str = "stderr F \u{1b}[31mERROR\u{1b}[0m no database: \u{7}connection refused";
 
 /// The last to start is the first to end.
 const PROCESSES: [&str; 5] = ["kwok", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"];
@@ -135,16 +138,30 @@ impl ControlPlane {
         scheduler.args(["--leader-elect=false", "--secure-port=0"]);
         self.spawn("kube-scheduler", scheduler)?;
 
-        self.write("kwok.yaml", &(assets::kwok_stages()? + BROKEN_PODS))?;
-        let mut kwok = self.with_kubeconfig(programs, "kwok");
-        kwok.args(["--manage-all-nodes", "--node-lease-duration-seconds=40"]);
-        kwok.arg("--config").arg(self.folder.join("kwok.yaml"));
-        self.spawn("kwok", kwok)?;
+        self.start_kwok(programs)?;
 
         self.create_node(programs)?;
         self.wait_for("kwok", programs, &["get", "--raw", "/api/v1/nodes/kwok-0"], r#""type":"Ready""#)?;
         let account = "/api/v1/namespaces/default/serviceaccounts/default";
         self.wait_for("kube-controller-manager", programs, &["get", "--raw", account], r#""name":"default""#)
+    }
+
+    /// It also answers where the API server asks a kubelet for the log of a container.
+    fn start_kwok(&mut self, programs: &Path) -> Result<()> {
+        let line = |number: u8, words: &str| format!("2026-01-01T00:00:{number:02}.000000000Z {words}\n");
+        let steps = (1..=30).map(|step| line(step, &format!("stdout F starting, step {step} of 30")));
+        self.write("container.log", &steps.chain([line(31, LAST_WORDS)]).collect::<String>())?;
+        let logs = LOGS.replace("FILE", &self.folder.join("container.log").to_string_lossy());
+        self.write("kwok.yaml", &[assets::kwok_stages()?.as_str(), BROKEN_PODS, "---\n", &logs].concat())?;
+        let [port, _, _] = free_ports()?;
+        let mut kwok = self.with_kubeconfig(programs, "kwok");
+        kwok.args(["--manage-all-nodes", "--node-lease-duration-seconds=40", "--node-ip=127.0.0.1"]);
+        kwok.arg(format!("--node-port={port}")).arg(format!("--server-address=127.0.0.1:{port}"));
+        for (flag, file) in [("--tls-cert-file", "apiserver.crt"), ("--tls-private-key-file", "apiserver.key")] {
+            kwok.arg(flag).arg(self.folder.join("certs").join(file));
+        }
+        kwok.arg("--config").arg(self.folder.join("kwok.yaml"));
+        self.spawn("kwok", kwok)
     }
 
     fn with_kubeconfig(&self, programs: &Path, name: &str) -> Command {
@@ -233,7 +250,7 @@ pub(crate) fn stop(folder: &Path) -> Result<()> {
     for entry in ["etcd", "certs"] {
         ignore_absence(fs::remove_dir_all(folder.join(entry)))?;
     }
-    for entry in ["kubeconfig", "audit.yaml", "audit.log", "audit.mark", "kwok.yaml"] {
+    for entry in ["kubeconfig", "audit.yaml", "audit.log", "audit.mark", "kwok.yaml", "container.log"] {
         ignore_absence(fs::remove_file(folder.join(entry)))?;
     }
     for name in PROCESSES {

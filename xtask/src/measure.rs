@@ -132,7 +132,8 @@ impl Row {
 }
 
 /// The middle one; of an even number the upper of both, of none zero.
-fn median<T: Ord + Copy + Default>(mut values: Vec<T>) -> T {
+/// What is in the middle of several values.
+pub(crate) fn median<T: Ord + Copy + Default>(mut values: Vec<T>) -> T {
     values.sort_unstable();
     values.get(values.len() / 2).copied().unwrap_or_default()
 }

@@ -126,7 +126,8 @@ pub(crate) async fn carry_through(arguments: &WriteArguments, mut prepared: Prep
         }
         prepared.world.begin_writing();
         let watcher = Watcher::new(&prepared.about.tasks, &prepared.plan);
-        carry_out(&prepared.plan, &prepared.drivers, &prepared.world, &mut prepared.interrupts, watcher).await
+        let options = Options::waiting(&prepared.about.facts.wait);
+        carry_out(&prepared.plan, &prepared.drivers, &prepared.world, &options, &mut prepared.interrupts, watcher).await
     } else {
         Ended::without_a_start(Exit::Interrupted)
     };
@@ -191,13 +192,13 @@ async fn carry_out<W: Discreet>(
     plan: &Plan,
     drivers: &Drivers<W>,
     world: &W,
+    options: &Options,
     interrupts: &mut Interrupts,
     mut watcher: Watcher,
 ) -> Ended {
     let (stop, stopped) = watch::channel(false);
     let (events, mut heard) = mpsc::unbounded_channel();
-    let options = Options::default();
-    let mut run = pin!(execute(plan, drivers, world, &options, stopped, events));
+    let mut run = pin!(execute(plan, drivers, world, options, stopped, events));
     let mut ticks = tokio::time::interval(TICK);
     loop {
         tokio::select! {
@@ -351,7 +352,8 @@ mod tests {
         let watcher = Watcher::new(&about(&[("chart", &[])]).tasks, &plan);
         let interrupts = stream::iter(vec![(); interrupts]).then(|()| a_while()).chain(stream::pending());
         let mut interrupts = Interrupts::of(interrupts);
-        carry_out(&plan, &Drivers::new(vec![Box::new(Told)]), &(), &mut interrupts, watcher).await
+        let drivers = Drivers::new(vec![Box::new(Told)]);
+        carry_out(&plan, &drivers, &(), &Options::default(), &mut interrupts, watcher).await
     }
 
     /// As long as the run needs to come as far as it can by itself.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::common::judge::{self, Judged};
 use crate::common::scenario::Scenario;
 
-/// A Deployment with a container image of this tag, whose controller gives up after two seconds.
+/// A Deployment with a container image of this tag.
 fn deployment(name: &str, tag: &str, more: &str) -> String {
     format!(
-        "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {name}}}, spec: {{progressDeadlineSeconds: 2, \
+        "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {name}}}, spec: {{\
          selector: {{matchLabels: {{app: {name}}}}}, template: {{metadata: {{labels: {{app: {name}}}}}, spec: \
          {{containers: [{{name: main, image: 'quay.io/example/app:{tag}'{more}}}]}}}}}}}}"
     )
@@ -25,6 +25,11 @@ fn outcomes(scenario: &Scenario, judged: &Judged) -> BTreeMap<String, String> {
     let own = judged.applied.steps.iter().filter(|step| step.task == "chart");
     let name = |what: &str| what.replace(&format!("{}/", scenario.namespace), "").replace(&scenario.namespace, "NAME");
     own.map(|step| (name(step.short()), step.outcome.clone().unwrap_or_default())).collect()
+}
+
+/// What doesn't need what failed is written, and may or may not be ready by then: nobody waits for it any longer.
+fn is_written(outcome: &str) -> bool {
+    matches!(outcome, "done" | "not_awaited")
 }
 
 /// The causes that are told of a step that failed.
@@ -54,19 +59,19 @@ fn skipped(judged: &Judged, names: &[&str], because: &str) {
 #[test]
 #[ignore = "needs a control plane, an audit log and helm"]
 fn a_deployment_that_never_comes_up_skips_only_what_waits_for_all() {
-    for tag in ["does-not-exist", "crashes"] {
+    for (tag, cause) in [("does-not-exist", "manifest unknown"), ("crashes", "crash loop")] {
         let scenario = Scenario::small("broken");
         scenario.values(&values(&[deployment("broken", tag, ""), deployment("fine", "1.0.0", "")], 1));
         let judged = judge::apply(&scenario).exits(10);
         let causes = causes(&judged, "broken");
-        assert!(causes.contains("ProgressDeadlineExceeded"), "{causes}");
+        assert!(causes.contains(cause), "{causes}");
         assert!(judged.ran.stderr.contains("broken"), "{}", judged.ran);
         skipped(&judged, &["last"], "broken");
         let outcomes = outcomes(&scenario, &judged);
         for written in ["ConfigMap NAME", "ConfigMap NAME-00000", "Deployment NAME", "Deployment fine", "Secret NAME"] {
-            assert_eq!(outcomes[written], "done", "{written}: {outcomes:#?}");
+            assert!(is_written(&outcomes[written]), "{written}: {outcomes:#?}");
         }
-        assert_eq!(scenario.get("deployment/fine")["status"]["readyReplicas"], 1);
+        assert!(scenario.find("deployment/fine").is_some());
         assert!(scenario.find("job/last").is_none());
         assert_eq!(scenario.revisions(), ["1 failed"]);
 
@@ -92,7 +97,7 @@ fn what_a_revision_no_longer_has_goes_only_once_the_new_ones_are_ready() {
 
     scenario.values(&values(&[deployment("app", "does-not-exist", "")], 0));
     let judged = judge::apply(&scenario).exits(10);
-    assert!(causes(&judged, "app").contains("ProgressDeadlineExceeded"), "{}", judged.ran);
+    assert!(causes(&judged, "app").contains("manifest unknown"), "{}", judged.ran);
     let removed = format!("{}-00000", scenario.release);
     skipped(&judged, &["last", &removed], "app");
     assert!(scenario.find(&old).is_some(), "what runs still may need it");
@@ -120,7 +125,7 @@ fn what_the_server_does_not_take_skips_only_what_needs_it() {
     skipped(&judged, &["last", "needing"], "wrong");
     let outcomes = outcomes(&scenario, &judged);
     for written in ["ConfigMap NAME", "Deployment NAME", "Deployment fine", "Service NAME"] {
-        assert_eq!(outcomes[written], "done", "{written}: {outcomes:#?}");
+        assert!(is_written(&outcomes[written]), "{written}: {outcomes:#?}");
     }
     assert!(scenario.find("deployment/needing").is_none());
     assert_eq!(scenario.revisions(), ["1 failed"]);

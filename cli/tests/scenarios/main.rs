@@ -6,6 +6,7 @@ mod common;
 mod adoption;
 mod autoscaled;
 mod broken_hooks;
+mod causes;
 mod definitions;
 mod drift;
 mod drift_rights;

@@ -7,6 +7,7 @@ mod common;
 mod compile;
 mod desired;
 mod execute;
+mod failing_fast;
 mod graph;
 mod hidden;
 mod laws;

@@ -15,6 +15,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::object::HELM;
+use crate::kube::around::with_surroundings;
+use crate::kube::cause::explained;
 use crate::kube::gvk::Gvk;
 use crate::kube::look::{key, look};
 use crate::kube::read::get;
@@ -98,14 +100,15 @@ impl Driver<World> for Hook {
         match Target::new(world, resource, HELM) {
             Ok(target) if runs_to_an_end(&resource.id.address) => {
                 let seen = world.watches.follow(&world.kube, target.kind(), key(resource));
-                seen.map(|live| Ok(Evidence { live: live? })).boxed()
+                let seen = seen.map(|live| Ok(Evidence { live: live?, ..Evidence::default() }));
+                with_surroundings(world, resource, hook_settled, seen.boxed())
             }
             Ok(_) | Err(_) => stream::empty().boxed(),
         }
     }
 
     fn settled(&self, _resource: &Resource, seen: &Evidence) -> Settled {
-        hook_settled(seen.live.as_deref())
+        explained(hook_settled(seen.live.as_deref()), seen)
     }
 
     fn close<'a>(&'a self, world: &'a World, step: &'a Step, applied: &'a Applied, ending: Ending) -> Effect<'a, ()> {

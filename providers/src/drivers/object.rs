@@ -11,16 +11,20 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
+use crate::kube::argo;
+use crate::kube::around::with_surroundings;
 use crate::kube::autoscale::is_autoscaled;
+use crate::kube::cause::explained;
 use crate::kube::compare::compare;
 use crate::kube::difference::difference;
 use crate::kube::fields::has_written;
 use crate::kube::gvk::Gvk;
+use crate::kube::holding::holding;
 use crate::kube::look::{key, look};
 use crate::kube::meanwhile::evidence;
 use crate::kube::path::lies_in;
 use crate::kube::settle::settled;
-use crate::kube::write::{Target, holding};
+use crate::kube::write::Target;
 use crate::undo::{self, UndoQuestion};
 use crate::world::World;
 
@@ -127,15 +131,19 @@ impl Driver<World> for Object {
         }
         let Ok(target) = Target::new(world, resource, OWN) else { return stream::empty().boxed() };
         let seen = world.watches.follow(&world.kube, target.kind(), key(resource));
-        seen.then(move |live| async move { evidence(world, resource, manager(resource), live?).await }).boxed()
+        let seen = seen.then(move |live| async move { evidence(world, resource, manager(resource), live?).await });
+        match resource.want.is_something() {
+            true => with_surroundings(world, resource, settled, seen.boxed()),
+            false => seen.boxed(),
+        }
     }
 
     fn settled(&self, resource: &Resource, seen: &Evidence) -> Settled {
         match (&resource.want, &seen.live) {
             _ if resource.id.part == Part::Adoption => Settled::Yes,
             (Want::Absent, None) => Settled::Yes,
-            (Want::Absent, Some(live)) => Settled::Waiting(holding(live)),
-            (Want::Present(_) | Want::Existing(_), live) => settled(live.as_deref()),
+            (Want::Absent, Some(live)) => Settled::Waiting(holding(live).into()),
+            (Want::Present(_) | Want::Existing(_), live) => explained(settled(live.as_deref()), seen),
         }
     }
 }
@@ -172,15 +180,19 @@ fn change(resource: &Resource, seen: &Observation) -> Change {
 /// Most kinds are what they should be as soon as they are stored; watching them would be a request for nothing.
 pub(crate) fn settles_at_once(resource: &Resource) -> bool {
     let gvk = Gvk::of_address(&resource.id.address);
-    let slow = matches!(
-        (gvk.group.as_str(), gvk.kind.as_str()),
+    let slow = match (gvk.group.as_str(), gvk.kind.as_str()) {
         ("", "Namespace" | "Pod" | "PersistentVolumeClaim")
-            | ("apps", _)
-            | ("batch", "Job")
-            | ("apiextensions.k8s.io", _)
-            | ("apiregistration.k8s.io", _)
-    );
+        | ("apps" | "apiextensions.k8s.io" | "apiregistration.k8s.io", _)
+        | ("batch", "Job") => true,
+        ("", "Service") => is_to_be_reached_from_outside(resource),
+        ("argoproj.io", kind) => argo::is_awaited(kind),
+        _ => false,
+    };
     resource.id.part == Part::Adoption || resource.want.is_something() && !slow
+}
+
+fn is_to_be_reached_from_outside(resource: &Resource) -> bool {
+    resource.want.document().is_some_and(|document| document.body["spec"]["type"] == "LoadBalancer")
 }
 
 fn removal(resource: &Resource, live: &Value) -> Change {

@@ -33,10 +33,10 @@ pub async fn evidence(
         (Want::Present(document), Some(now)) if settled(Some(now)) == Settled::Yes => {
             match moved(world, resource, document, manager, now).await? {
                 Some(moved) => Err(stale(resource, moved)),
-                None => Ok(Evidence { live }),
+                None => Ok(Evidence { live, ..Evidence::default() }),
             }
         }
-        (Want::Present(_) | Want::Existing(_) | Want::Absent, _) => Ok(Evidence { live }),
+        (Want::Present(_) | Want::Existing(_) | Want::Absent, _) => Ok(Evidence { live, ..Evidence::default() }),
     }
 }
 

@@ -1,9 +1,13 @@
 //! Tells from a live object whether it is ready, by what ready means for its kind.
 
-use cfrt_engine::driver::Settled;
+use cfrt_engine::driver::{Lack, Settled, Trouble};
 use serde_json::Value;
 
+use super::argo;
 use super::gvk::Gvk;
+use super::holding::holding;
+use super::rejected::{Unanswered, for_good};
+use super::said::line;
 
 /// Tells how far an object has come; `None` is one that is not there.
 ///
@@ -24,10 +28,12 @@ pub fn settled(live: Option<&Value>) -> Settled {
         ("batch", "Job") if live["spec"]["suspend"] == true => Settled::Yes,
         ("batch", "Job") => job(live),
         ("", "Pod") => pod(live),
+        ("", "Service") => service(live),
         // A claim may stay pending until its first pod comes, and its StorageClass alone knows whether it does.
         ("", "PersistentVolumeClaim") if live["status"]["phase"] == "Lost" => failed("its volume is lost"),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition(live),
         ("apiregistration.k8s.io", "APIService") => awaited(live, "Available"),
+        ("argoproj.io", kind) => argo::settled(kind, live),
         // Custom resources say so in ways of their own, and there may be no controller yet that would say anything.
         _ => Settled::Yes,
     }
@@ -60,7 +66,7 @@ fn observed(live: &Value, ready: impl FnOnce(&Value, &Value) -> Settled) -> Sett
 fn deployment(spec: &Value, status: &Value) -> Settled {
     let progressing = condition(status, "Progressing");
     if let Some(stuck) = progressing.filter(|condition| condition["reason"] == "ProgressDeadlineExceeded") {
-        return Settled::Failed(reason(stuck));
+        return Settled::Failed(reason(stuck).into());
     }
     let (wanted, updated) = (replicas(spec), number(&status["updatedReplicas"]));
     if updated < wanted {
@@ -101,22 +107,24 @@ fn job(live: &Value) -> Settled {
     if is_true(status, "Complete") {
         return Settled::Yes;
     }
-    if let Some(failed) = condition(status, "Failed").filter(|condition| condition["status"] == "True") {
-        return Settled::Failed(reason(failed));
+    // The second comes first: it is said as soon as the end is certain, while pods are still being ended.
+    let failed = ["Failed", "FailureTarget"].into_iter().find(|name| is_true(status, name));
+    if let Some(failed) = failed.and_then(|name| condition(status, name)) {
+        return Settled::Failed(reason(failed).into());
     }
     let wanted = live["spec"]["completions"].as_u64().unwrap_or(1);
-    Settled::Waiting(count(number(&status["succeeded"]), wanted, "succeeded"))
+    Settled::Waiting(count(number(&status["succeeded"]), wanted, "succeeded").into())
 }
 
 fn pod(live: &Value) -> Settled {
     let status = &live["status"];
     match status["phase"].as_str() {
         Some("Succeeded") => Settled::Yes,
-        Some("Failed") => Settled::Failed(reason(status)),
+        Some("Failed") => Settled::Failed(reason(status).into()),
         Some(_) | None if is_true(status, "Ready") => Settled::Yes,
         Some("Running") => waiting("running, not ready"),
         Some(_) | None => match condition(status, "PodScheduled").filter(|condition| condition["status"] == "False") {
-            Some(unscheduled) => Settled::Waiting(format!("pending: {}", reason(unscheduled))),
+            Some(unscheduled) => Settled::Waiting(lack("pending", reason(unscheduled))),
             None => waiting("pending"),
         },
     }
@@ -124,8 +132,8 @@ fn pod(live: &Value) -> Settled {
 
 fn namespace(live: &Value, leaving: bool) -> Settled {
     match live["status"]["phase"].as_str() {
-        _ if leaving => failed("being deleted"),
-        Some("Terminating") => failed("being deleted"),
+        _ if leaving => Settled::Failed(holding(live).into()),
+        Some("Terminating") => Settled::Failed(holding(live).into()),
         Some("Active") => Settled::Yes,
         Some(_) | None => waiting("not active yet"),
     }
@@ -133,7 +141,7 @@ fn namespace(live: &Value, leaving: bool) -> Settled {
 
 fn definition(live: &Value) -> Settled {
     match condition(&live["status"], "NamesAccepted") {
-        Some(refused) if refused["status"] == "False" => Settled::Failed(reason(refused)),
+        Some(refused) if refused["status"] == "False" => Settled::Failed(reason(refused).into()),
         Some(accepted) if accepted["status"] == "True" => awaited(live, "Established"),
         Some(_) | None => waiting("not NamesAccepted yet"),
     }
@@ -142,8 +150,10 @@ fn definition(live: &Value) -> Settled {
 fn awaited(live: &Value, name: &str) -> Settled {
     match condition(&live["status"], name) {
         Some(condition) if condition["status"] == "True" => Settled::Yes,
-        Some(condition) if has_reason(condition) => Settled::Waiting(format!("not {name} yet: {}", reason(condition))),
-        Some(_) | None => Settled::Waiting(format!("not {name} yet")),
+        Some(condition) if has_reason(condition) => {
+            Settled::Waiting(lack(format!("not {name} yet"), reason(condition)))
+        }
+        Some(_) | None => Settled::Waiting(format!("not {name} yet").into()),
     }
 }
 
@@ -151,7 +161,7 @@ fn awaited(live: &Value, name: &str) -> Settled {
 fn ready(key: &str, wanted: u64, status: &Value) -> Settled {
     let (have, all) = (number(&status[key]), number(&status["replicas"]));
     if all > wanted {
-        return Settled::Waiting(format!("{} to end", all - wanted));
+        return Settled::Waiting(format!("{} to end", all - wanted).into());
     }
     if have < wanted {
         return replicas_waiting(count(have, wanted, "ready"), status);
@@ -159,12 +169,27 @@ fn ready(key: &str, wanted: u64, status: &Value) -> Settled {
     Settled::Yes
 }
 
-/// Adds why no more pods come, where the controller says so.
+/// Adds why no more pods come, where the controller says so: what quota or admission rejects doesn't come right by itself,
+/// unless old pods are still there that may make room.
 fn replicas_waiting(how_far: String, status: &Value) -> Settled {
-    match condition(status, "ReplicaFailure").filter(|condition| condition["status"] == "True") {
-        Some(failure) => Settled::Waiting(format!("{how_far}: {}", reason(failure))),
-        None => Settled::Waiting(how_far),
+    let Some(failure) = condition(status, "ReplicaFailure").filter(|condition| condition["status"] == "True") else {
+        return Settled::Waiting(how_far.into());
+    };
+    let old = number(&status["replicas"]) > number(&status["updatedReplicas"]);
+    match failure["message"].as_str() {
+        Some(message) if !old && for_good(message) => Settled::Failed(reason(failure).into()),
+        Some(_) | None => Settled::Waiting(lack(how_far, reason(failure))),
     }
+}
+
+/// Of the Services only those have something to wait for that are to get an address from outside of the cluster.
+fn service(live: &Value) -> Settled {
+    let (spec, addresses) = (&live["spec"], &live["status"]["loadBalancer"]["ingress"]);
+    let has = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
+    if spec["type"] != "LoadBalancer" || has(&spec["externalIPs"]) || has(addresses) {
+        return Settled::Yes;
+    }
+    waiting("no load balancer has given it an address yet")
 }
 
 fn condition<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
@@ -181,9 +206,11 @@ fn has_reason(condition: &Value) -> bool {
 
 /// Writes a reason and message as `REASON: MESSAGE`, or what there is of them.
 fn reason(place: &Value) -> String {
-    let parts = [&place["reason"], &place["message"]].into_iter().filter_map(Value::as_str);
+    let webhook = place["message"].as_str().and_then(Unanswered::of).map(|webhook| webhook.told());
+    let message = webhook.as_deref().or_else(|| place["message"].as_str());
+    let parts = [place["reason"].as_str(), message].into_iter().flatten();
     let text = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
-    if text.is_empty() { "no reason given".to_owned() } else { text }
+    if text.is_empty() { "no reason given".to_owned() } else { line(&text) }
 }
 
 fn replicas(spec: &Value) -> u64 {
@@ -199,11 +226,15 @@ fn count(have: u64, wanted: u64, what: &str) -> String {
 }
 
 fn waiting(how_far: &str) -> Settled {
-    Settled::Waiting(how_far.to_owned())
+    Settled::Waiting(how_far.into())
+}
+
+fn lack(how_far: impl Into<String>, why: String) -> Lack {
+    Lack { how_far: how_far.into(), trouble: Some(Trouble::from(why)) }
 }
 
 fn failed(why: &str) -> Settled {
-    Settled::Failed(why.to_owned())
+    Settled::Failed(why.into())
 }
 
 #[cfg(test)]

@@ -80,6 +80,20 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// Whether there is anything to know by now, be it that nobody may.
+    pub(crate) fn is_known(&self) -> bool {
+        self.objects.is_some() || self.refusal.is_some()
+    }
+
+    /// The objects that name another one as an owner, by its uid.
+    pub(crate) fn owned_by(&self, uid: &str) -> Vec<Arc<Value>> {
+        let is_owned = |object: &&Arc<Value>| {
+            let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+            owners.into_iter().any(|owner| owner["uid"] == uid)
+        };
+        self.objects.iter().flat_map(BTreeMap::values).filter(is_owned).cloned().collect()
+    }
+
     /// What is to be said of an object after our own write of it; `None` where that isn't known yet.
     pub(crate) fn sight(&self, name: &str, written: &Written, before: Option<&Sight>) -> Option<Sight> {
         if let Some(refusal) = &self.refusal {
@@ -249,6 +263,20 @@ mod tests {
             Some(Sight::Refused(refusal)) => format!("refused {}", refusal.doing),
             None => String::new(),
         }
+    }
+
+    #[test]
+    fn what_another_object_owns_is_found_by_its_uid() {
+        let (mut keeper, seen) = watching("pods");
+        assert!(!seen.borrow().is_known());
+        let mut owned = object("1", "u");
+        owned["metadata"]["ownerReferences"] = serde_json::json!([{"apiVersion": "v1", "kind": "X", "name": "x", "uid": "other"}, {"apiVersion": "v1", "kind": "X", "name": "x", "uid": "owner"}]);
+        let owned = serde_json::from_value(owned).expect("it is an object");
+        for event in [Init, InitApply(owned), InitDone] {
+            keeper.take(event, BTreeMap::new);
+        }
+        let of = |uid: &str| seen.borrow().owned_by(uid).len();
+        assert_eq!((seen.borrow().is_known(), of("owner"), of("u"), of("")), (true, 1, 0, 0));
     }
 
     #[test]

@@ -72,6 +72,11 @@ impl Watches {
         .boxed()
     }
 
+    /// All objects of a kind in a namespace, as they are seen from now on.
+    pub(crate) fn all(&self, kube: &Kube, kind: &Resolved, namespace: &str) -> watch::Receiver<Seen> {
+        self.shared(kube, kind, namespace)
+    }
+
     fn shared(&self, kube: &Kube, kind: &Resolved, namespace: &str) -> watch::Receiver<Seen> {
         let mut shared = lock(&self.shared);
         let place = (kind.collection(""), namespace.to_owned());

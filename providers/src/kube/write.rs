@@ -21,8 +21,6 @@ use crate::world::World;
 
 mod replace;
 
-pub(crate) use replace::holding;
-
 /// An object to write, and under whose name.
 pub struct Target<'a> {
     world: &'a World,

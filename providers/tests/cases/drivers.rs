@@ -39,7 +39,9 @@ fn ready<'a, T: Send + 'a>(result: Result<T, DriverError>) -> Effect<'a, T> {
 /// An object as it is after the write, and as its controllers leave it.
 fn followed<'a>(world: &'a MapWorld, resource: &'a Resource) -> BoxStream<'a, Result<Evidence, DriverError>> {
     let seen = |finished| if finished { world.finish(&resource.id.address) } else { world.live(&resource.id.address) };
-    stream::iter([false, true]).map(move |finished| Ok(Evidence { live: seen(finished).map(Arc::new) })).boxed()
+    stream::iter([false, true])
+        .map(move |finished| Ok(Evidence { live: seen(finished).map(Arc::new), ..Evidence::default() }))
+        .boxed()
 }
 
 struct MapObject;

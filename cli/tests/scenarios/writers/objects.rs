@@ -71,7 +71,7 @@ extraObjects:
 - apiVersion: v1
   kind: Service
   metadata: {name: outside}
-  spec: {type: LoadBalancer, ports: [{name: https, port: 443}], selector: {app: outside}}
+  spec: {type: LoadBalancer, externalIPs: [203.0.113.1], ports: [{name: https, port: 443}], selector: {app: outside}}
 - apiVersion: v1
   kind: PersistentVolumeClaim
   metadata: {name: claim}

@@ -71,7 +71,7 @@ pub(super) fn token_controller(scenario: &Scenario) {
 pub(super) fn network_tools(scenario: &Scenario) {
     let annotations = json!({"external-dns.alpha.kubernetes.io/hostname": "a.example.com"});
     write(scenario, "external-dns", "service/outside", &json!({"metadata": {"annotations": annotations}}));
-    let spec = json!({"healthCheckNodePort": null, "sessionAffinityConfig": null, "externalIPs": ["192.0.2.1"]});
+    let spec = json!({"healthCheckNodePort": null, "sessionAffinityConfig": null, "loadBalancerSourceRanges": ["192.0.2.0/24"]});
     write(scenario, "cloud", "service/outside", &json!({ "spec": spec }));
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use cfrt_engine::change::{Action, Change};
 use cfrt_engine::driver::{
-    Applied, Depth, Driver, DriverError, Effect, Ending, Evidence, Observation, Predicted, Settled, Stamp, Wanted,
+    Applied, Depth, Driver, DriverError, Effect, Ending, Evidence, Lack, Observation, Predicted, Settled, Stamp,
+    Trouble, Wanted,
 };
 use cfrt_engine::plan::Step;
 use cfrt_engine::resource::{Part, Resource, Want};
@@ -55,6 +56,8 @@ pub(crate) struct Behaviour {
     /// Whether following it ends before it is settled.
     pub(crate) lost: bool,
     pub(crate) fails: BTreeSet<At>,
+    /// What is the matter with it while it isn't settled, and once it fails.
+    pub(crate) trouble: Option<Trouble>,
     /// Whether it may not be changed.
     pub(crate) refuses: bool,
     /// What a dry run says of it; what it would be where nothing is said.
@@ -224,7 +227,7 @@ impl Driver<MapWorld> for MapDriver {
                 }
                 let lacking = *told.borrow_and_update();
                 let live = Some(Arc::new(json!({ "lacking": lacking })));
-                Some((Ok(Evidence { live }), (told, false)))
+                Some((Ok(Evidence { live, ..Evidence::default() }), (told, false)))
             };
             return stream::unfold((told, true), next).boxed();
         }
@@ -238,7 +241,7 @@ impl Driver<MapWorld> for MapDriver {
                 }
             }
             let live = live(&world.state(), resource).map(Arc::new);
-            Some((Ok(Evidence { live }), false))
+            Some((Ok(Evidence { live, ..Evidence::default() }), false))
         };
         let all = stream::unfold(true, next);
         if behaviour.lost { all.take(1).boxed() } else { all.boxed() }
@@ -249,18 +252,23 @@ impl Driver<MapWorld> for MapDriver {
         match (&seen.live, &resource.want) {
             (None, Want::Absent) => Settled::Yes,
             (None, Want::Present(_) | Want::Existing(_)) if resource.id.part == Part::Adoption => Settled::Yes,
-            (None, Want::Present(_) | Want::Existing(_)) => Settled::Waiting("it is not there".to_owned()),
-            (Some(_), Want::Absent) => Settled::Waiting("it is still there".to_owned()),
+            (None, Want::Present(_) | Want::Existing(_)) => Settled::Waiting("it is not there".into()),
+            (Some(_), Want::Absent) => Settled::Waiting("it is still there".into()),
             (Some(live), Want::Present(_) | Want::Existing(_)) => {
                 if let Some(lacking) = live.get("lacking").and_then(Value::as_str) {
-                    return if lacking.is_empty() { Settled::Yes } else { Settled::Waiting(lacking.to_owned()) };
+                    return if lacking.is_empty() { Settled::Yes } else { Settled::Waiting(lacking.into()) };
                 }
                 let (followed, all) = (live["followed"].as_u64().unwrap_or_default(), behaviour.settles_after);
                 match (followed >= all, behaviour.fails.contains(&At::Settle)) {
-                    (true, true) => Settled::Failed(behaviour.words("it crashes".to_owned())),
+                    (true, true) => {
+                        let crashes = || behaviour.words("it crashes".to_owned()).into();
+                        Settled::Failed(behaviour.trouble.clone().unwrap_or_else(crashes))
+                    }
                     (true, false) => Settled::Yes,
-                    (false, _) if behaviour.silent => Settled::Waiting("it is not ready".to_owned()),
-                    (false, _) => Settled::Waiting(behaviour.words(format!("{followed} of {all}"))),
+                    (false, _) if behaviour.silent => {
+                        Settled::Waiting(Lack { how_far: "it is not ready".to_owned(), trouble: behaviour.trouble })
+                    }
+                    (false, _) => Settled::Waiting(behaviour.words(format!("{followed} of {all}")).into()),
                 }
             }
         }

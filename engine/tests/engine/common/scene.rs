@@ -64,7 +64,7 @@ impl Scene {
     }
 
     pub(crate) fn new(tasks: Vec<Expanded>) -> Self {
-        let options = Options { at_once: 8, patience: Duration::from_secs(60) };
+        let options = Options { at_once: 8, patience: Duration::from_secs(60), ..Options::default() };
         Self { tasks, behaviours: BTreeMap::new(), world: MapWorld::new(), options }
     }
 

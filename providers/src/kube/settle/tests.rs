@@ -18,8 +18,8 @@ fn live(kind: &str, spec: &Value, status: &Value) -> Value {
 fn drawn(settled: &Settled) -> String {
     match settled {
         Settled::Yes => "ready".to_owned(),
-        Settled::Waiting(how_far) => format!("waiting: {how_far}"),
-        Settled::Failed(why) => format!("failed: {why}"),
+        Settled::Waiting(lack) => format!("waiting: {lack}"),
+        Settled::Failed(trouble) => format!("failed: {trouble}"),
     }
 }
 
@@ -70,9 +70,24 @@ fn a_deployment_is_ready_when_all_its_pods_are_of_now_and_available() {
                 "waiting: 0 of 3 updated",
             ),
             (
-                three,
+                three.clone(),
                 json!({"conditions": conditions("ReplicaFailure", "True", "FailedCreate", "quota")}),
                 "waiting: 0 of 3 updated: FailedCreate: quota",
+            ),
+            (
+                json!({}),
+                json!({"conditions": conditions("ReplicaFailure", "True", "FailedCreate", "exceeded quota: few")}),
+                "failed: FailedCreate: exceeded quota: few",
+            ),
+            (
+                json!({}),
+                json!({"replicas": 1, "conditions": conditions("ReplicaFailure", "True", "FailedCreate", "exceeded quota: few")}),
+                "waiting: 0 of 1 updated: FailedCreate: exceeded quota: few",
+            ),
+            (
+                json!({}),
+                json!({"conditions": conditions("ReplicaFailure", "True", "FailedCreate", "Internal error occurred: failed calling webhook \"w.io\": failed to call webhook: Post \"https://w.n.svc:443/\": no endpoints available")}),
+                "waiting: 0 of 1 updated: FailedCreate: webhook w.io of Service n/w doesn't answer: no endpoints available",
             ),
         ],
     );
@@ -183,6 +198,7 @@ fn a_job_is_ready_when_it_is_complete() {
                 "failed: BackoffLimitExceeded: too often",
             ),
             (json!({}), json!({"conditions": conditions("Failed", "False", "", "")}), "waiting: 0 of 1 succeeded"),
+            (json!({}), json!({"conditions": conditions("FailureTarget", "True", "a", "b")}), "failed: a: b"),
             (json!({}), json!({"conditions": conditions("Failed", "True", "", "")}), "failed: no reason given"),
             (json!({"suspend": true}), json!({}), "ready"),
         ],
@@ -271,7 +287,7 @@ fn namespaces_and_claims_are_ready_by_their_phase() {
         "Namespace",
         &[
             (json!({}), json!({"phase": "Active"}), "ready"),
-            (json!({}), json!({"phase": "Terminating"}), "failed: being deleted"),
+            (json!({}), json!({"phase": "Terminating"}), "failed: it is being deleted"),
             (json!({}), json!({}), "waiting: not active yet"),
         ],
     );
@@ -297,13 +313,27 @@ fn everything_else_is_ready_once_it_is_there() {
 }
 
 #[test]
+fn a_service_that_is_to_be_reached_from_outside_is_ready_when_it_has_an_address() {
+    let outside = json!({"type": "LoadBalancer"});
+    let missing = "waiting: no load balancer has given it an address yet";
+    let table = [
+        (outside.clone(), json!({"loadBalancer": {"ingress": [{"hostname": "a"}]}}), "ready"),
+        (outside.clone(), json!({"loadBalancer": {}}), missing),
+        (outside, json!({"loadBalancer": {"ingress": []}}), missing),
+        (json!({"type": "LoadBalancer", "externalIPs": ["203.0.113.1"]}), json!({}), "ready"),
+        (json!({"type": "ClusterIP"}), json!({"loadBalancer": {}}), "ready"),
+    ];
+    check("Service", &table);
+}
+
+#[test]
 fn what_is_being_deleted_is_not_ready() {
     let mut service = live("Service", &json!({}), &json!({}));
     service["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     assert_eq!(drawn(&settled(Some(&service))), "waiting: being deleted");
     let mut namespace = live("Namespace", &json!({}), &json!({"phase": "Active"}));
     namespace["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    assert_eq!(drawn(&settled(Some(&namespace))), "failed: being deleted");
+    assert_eq!(drawn(&settled(Some(&namespace))), "failed: it is being deleted");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::Target;
 use crate::kube::call::Call;
 use crate::kube::client::ApiError;
+use crate::kube::holding::holding;
 use crate::kube::retry::tries;
 
 /// How long an object may take to go; something holds it then, as a finalizer does.
@@ -81,26 +82,5 @@ impl Target<'_> {
         }
         let held = last.map_or_else(|| "it is still there".to_owned(), |live| holding(&live));
         Err(self.failed("removing", format!("{held}, after {} s", limit.as_secs())).fault(Fault::TimedOut))
-    }
-}
-
-/// What an object that is being deleted waits for.
-pub(crate) fn holding(live: &Value) -> String {
-    let listed = |pointer: &str| {
-        let items = live.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
-        items.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-    };
-    let finalizers = [listed("/metadata/finalizers"), listed("/spec/finalizers")].concat();
-    let conditions = live.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-    let remaining = conditions
-        .filter(|condition| {
-            condition["status"] == "True" && condition["type"].as_str().is_some_and(|kind| kind.ends_with("Remaining"))
-        })
-        .filter_map(|condition| condition["message"].as_str());
-    let details: Vec<&str> = remaining.collect();
-    match (finalizers.is_empty(), details.is_empty()) {
-        (_, false) => format!("it is being deleted: {}", details.join("; ")),
-        (false, true) => format!("it is being deleted, held by {finalizers}"),
-        (true, true) => "it is being deleted".to_owned(),
     }
 }
