@@ -20,6 +20,7 @@ use crate::drivers::release::charts::Charts;
 use crate::drivers::release::heartbeat::Heartbeats;
 use crate::drivers::release::history::ReleaseName;
 use crate::helm::binary::Search;
+use crate::journal::Journal;
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube};
 use crate::kube::config::{LOGIN, configuration, logged_in};
@@ -27,6 +28,8 @@ use crate::kube::discovery::Discovery;
 use crate::kube::lists::Lists;
 use crate::kube::watch::Watches;
 use crate::last_apply::LastApply;
+use crate::lease::Lease;
+use crate::run::Run;
 use crate::vault::Vault;
 
 /// How long the first answer may take: it is a small one, and nobody waits a minute to learn that a cluster is down.
@@ -91,6 +94,12 @@ pub struct World {
     pub cache: CacheFolder,
     /// The signs of life in the records that this run has open.
     pub heartbeats: Heartbeats,
+    /// The lease of its release.
+    pub lease: Lease,
+    /// What this run writes down of itself.
+    pub journal: Arc<Journal>,
+    /// What it means to do, where it writes.
+    pub run: Run,
     /// What may be done.
     pub access: Access,
     /// Whether a kubeconfig names the cluster; helm is told the same.
@@ -108,7 +117,8 @@ impl World {
         let cache = CacheFolder::find(around.cache, |name| env::var_os(name))?;
         let vault = Vault::at(cache.path()).map_err(|error| DriverError::new("opening the cache", error))?;
         let (config, context) = configuration(cluster).await?;
-        let (kube, Known { uid, discovery, last_apply }) = reach(&config, &ReleaseName::of(&facts.runtime)).await?;
+        let release = ReleaseName::of(&facts.runtime);
+        let (kube, Known { uid, discovery, last_apply }) = reach(&config, &release).await?;
         check_pin(cluster, &uid)?;
         let target = Target {
             context: context.clone().unwrap_or_else(|| "in-cluster".to_owned()),
@@ -130,6 +140,9 @@ impl World {
             hook_runs: HookRuns::default(),
             cache,
             heartbeats: Heartbeats::default(),
+            lease: Lease::of(&release)?,
+            journal: Arc::default(),
+            run: Run::on(release),
             access,
             kube_context: context,
         })
@@ -231,7 +244,7 @@ fn unreachable(config: &Config, error: ApiError) -> DriverError {
         ApiError::Junk(_) => NO_API_SERVER,
         ApiError::Old => TOO_OLD,
         ApiError::Status { reason, .. } if reason.is_empty() => NO_API_SERVER,
-        ApiError::Status { .. } | ApiError::ReadOnly(_) => "",
+        ApiError::Status { .. } | ApiError::ReadOnly(_) | ApiError::Closed(_) => "",
         ApiError::Transport(_) | ApiError::Slow(_) => {
             "is the cluster up, and is this the right context? `kubectl version` asks the same server"
         }

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cfrt_engine::change::Action;
-use cfrt_engine::driver::{Discreet, Drivers};
+use cfrt_engine::driver::{Discreet, DriverError, Drivers, Fault};
 use cfrt_engine::event::{Event, Failure, Outcome};
 use cfrt_engine::execute::{Options, execute};
-use cfrt_engine::plan::Plan;
+use cfrt_engine::plan::{Plan, Step};
 use cfrt_engine::report::Report;
 use cfrt_engine::resource::ResourceId;
+use cfrt_providers::journal::{self, End, Journal, Opening};
 use cfrt_providers::world::Access;
 use tokio::sync::{mpsc, watch};
 
@@ -36,7 +38,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// What kept the plan from being made, printed or agreed to; what happens while it is carried out is in the exit code.
 pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
     let prepared = prepare(&arguments.common, Access::ReadWrite).await?;
-    let Carried { exit, remembers } = carry_through(arguments, prepared).await?;
+    let Carried { exit, remembers } = carry_through(arguments, prepared, "apply").await?;
     if remembers && exit == Exit::Done {
         tell_if_forgotten(remember(&arguments.common).await);
     }
@@ -69,7 +71,11 @@ fn tell_if_forgotten(remembered: Result<(), Trouble>) {
 /// # Errors
 ///
 /// As [`run`].
-pub(crate) async fn carry_through(arguments: &ApplyArguments, mut prepared: Prepared) -> Result<Carried, Trouble> {
+pub(crate) async fn carry_through(
+    arguments: &ApplyArguments,
+    mut prepared: Prepared,
+    command: &'static str,
+) -> Result<Carried, Trouble> {
     let output = arguments.common.output;
     if output == Output::Text {
         screen::print(&text::plan(&prepared.about, &prepared.plan))?;
@@ -85,14 +91,63 @@ pub(crate) async fn carry_through(arguments: &ApplyArguments, mut prepared: Prep
         if output == Output::Text {
             screen::tell("\n");
         }
-        prepared.world.begin_writing();
-        let watcher = Watcher::new(&prepared.about.tasks, &prepared.plan);
-        carry_out(&prepared.plan, &prepared.drivers, &prepared.world, &mut prepared.interrupts, watcher).await
+        let opening = opening(arguments, &prepared, command);
+        carry_out_recorded(&mut prepared, opening).await
     } else {
         Ended::without_a_start(Exit::Interrupted)
     };
     let exit = conclude(output, &prepared, &ended)?;
     Ok(Carried { exit, remembers: ended.report.done > 0 || (prepared.forgotten && arguments.yes) })
+}
+
+/// What the journal says in the beginning.
+fn opening(arguments: &ApplyArguments, prepared: &Prepared, command: &str) -> Opening {
+    let digest = journal::digest(&json::plan(&prepared.about, &prepared.plan));
+    let file = arguments.common.file.file_name().unwrap_or_default().to_string_lossy();
+    Opening::of(&prepared.plan, command, &digest, &file)
+}
+
+/// Carries a plan out under the lease of its release, and writes down in its journal how it went.
+async fn carry_out_recorded(prepared: &mut Prepared, opening: Opening) -> Ended {
+    let Prepared { world, drivers, plan, about, interrupts, .. } = prepared;
+    let say = |words: &str| screen::tell(&format!("note: {}\n", clean(words)));
+    match interrupts.unless_asked(world.begin_run(plan, opening, &say)).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => return Ended::not_begun(plan, error.into()),
+        None => {
+            let exit = Exit::Interrupted;
+            world.end_run(&End { outcome: outcome(exit), exit: exit.code() }).await;
+            return Ended::without_a_start(exit);
+        }
+    }
+    let watcher = Watcher::new(&about.tasks, plan, Arc::clone(&world.journal));
+    let ended = carry_out(plan, drivers, world, interrupts, watcher, world.lease.lost()).await;
+    if !ended.aborted {
+        let end = End { outcome: outcome(ended.exit), exit: ended.exit.code() };
+        let notes = interrupts.unless_asked(world.end_run(&end)).await.unwrap_or_default();
+        notes.iter().for_each(|note| say(note));
+    }
+    ended
+}
+
+/// How a run ended, in the word of its journal.
+fn outcome(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Done => "done",
+        Exit::Interrupted => "interrupted",
+        Exit::Failed
+        | Exit::Changes
+        | Exit::Drift
+        | Exit::DriftAndChanges
+        | Exit::Refused
+        | Exit::Stale
+        | Exit::NotGenuine
+        | Exit::Locked
+        | Exit::TimedOut
+        | Exit::PartlyApplied
+        | Exit::NotPermitted
+        | Exit::Usage => "failed",
+    }
 }
 
 /// How it went.
@@ -101,23 +156,37 @@ struct Ended {
     outcomes: Outcomes,
     interrupted: bool,
     started: bool,
+    /// Whether it was left as it was: the second time that we were asked to stop.
+    aborted: bool,
     exit: Exit,
 }
 
 impl Ended {
     fn without_a_start(exit: Exit) -> Self {
         let interrupted = exit == Exit::Interrupted;
-        Self { report: Report::default(), outcomes: HashMap::new(), interrupted, started: false, exit }
+        Self { report: Report::default(), outcomes: HashMap::new(), interrupted, started: false, aborted: false, exit }
+    }
+
+    /// A plan of which nothing was begun, since someone else is at work, say; told of the release.
+    fn not_begun(plan: &Plan, failure: Failure) -> Self {
+        let release = |step: &&Step| step.resource.driver == "release";
+        let writing = plan.steps.iter().filter(|step| step.change.action.writes());
+        let step = writing.clone().find(release).or_else(|| writing.clone().next());
+        Self::before(step.map(|step| (step.resource.id.clone(), failure)).into_iter().collect())
     }
 
     /// A plan of which a step could not be begun now, so that no one is asked and nothing is written.
     fn before_obstacles<W>(plan: &Plan, drivers: &Drivers<W>) -> Option<Self> {
         let failed = plan.obstacles(drivers);
+        (!failed.is_empty()).then(|| Self::before(failed))
+    }
+
+    fn before(failed: Vec<(ResourceId, Failure)>) -> Self {
         let outcome = |(id, failure): &(ResourceId, Failure)| (id.clone(), Outcome::Failed(failure.clone()));
         let outcomes: Outcomes = failed.iter().map(outcome).collect();
         let report = Report { failed, ..Report::default() };
         let exit = Exit::of_report(&report, false);
-        (!outcomes.is_empty()).then(|| Self { report, outcomes, ..Self::without_a_start(exit) })
+        Self { report, outcomes, ..Self::without_a_start(exit) }
     }
 
     fn in_step(plan: &Plan) -> Self {
@@ -144,19 +213,21 @@ async fn agreed(arguments: &ApplyArguments, prepared: &mut Prepared) -> Result<b
     }
 }
 
-/// Carries a plan out until it is through, or until `interrupts` says twice that it shall not be.
+/// Carries a plan out until it is through, until `interrupts` says twice that it shall not be, or until its lease is `lost`.
 async fn carry_out<W: Discreet>(
     plan: &Plan,
     drivers: &Drivers<W>,
     world: &W,
     interrupts: &mut Interrupts,
     mut watcher: Watcher,
+    lost: impl Future<Output = String>,
 ) -> Ended {
     let (stop, stopped) = watch::channel(false);
     let (events, mut heard) = mpsc::unbounded_channel();
     let options = Options::default();
     let mut run = pin!(execute(plan, drivers, world, &options, stopped, events));
     let mut ticks = tokio::time::interval(TICK);
+    let (mut lost, mut why) = (pin!(lost), None);
     loop {
         tokio::select! {
             biased;
@@ -164,9 +235,14 @@ async fn carry_out<W: Discreet>(
             () = interrupts.next() => {
                 if stop.send_replace(true) {
                     watcher.progress.say("aborted: what was being written may be there or not");
-                    return watcher.end(true);
+                    return Ended { aborted: true, ..watcher.end(true, None) };
                 }
                 watcher.progress.say("stopping: what is being written is finished first; once more aborts at once");
+            }
+            reason = &mut lost, if why.is_none() => {
+                stop.send_replace(true);
+                watcher.progress.say("stopping: the lease is lost, and nothing more is written");
+                why = Some(reason);
             }
             () = &mut run => break,
             _ = ticks.tick() => watcher.progress.tick(),
@@ -175,8 +251,8 @@ async fn carry_out<W: Discreet>(
     while let Ok(event) = heard.try_recv() {
         watcher.take(event);
     }
-    let interrupted = *stop.borrow();
-    watcher.end(interrupted)
+    let interrupted = *stop.borrow() && why.is_none();
+    watcher.end(interrupted, why)
 }
 
 /// Listens to a run: for the report, for the JSON, and for who watches.
@@ -184,16 +260,18 @@ struct Watcher {
     report: Report,
     outcomes: Outcomes,
     progress: Progress,
+    journal: Arc<Journal>,
 }
 
 impl Watcher {
-    fn new(tasks: &[TaskNote], plan: &Plan) -> Self {
+    fn new(tasks: &[TaskNote], plan: &Plan, journal: Arc<Journal>) -> Self {
         let progress = Progress::new(tasks, plan);
-        Self { report: Report::default(), outcomes: HashMap::new(), progress }
+        Self { report: Report::default(), outcomes: HashMap::new(), progress, journal }
     }
 
     fn take(&mut self, event: Event) {
         self.report.take(&event);
+        self.journal.take(&event);
         self.progress.take(&event);
         match event {
             // What was hidden can turn out to be as it should be; the report counts it like this, too.
@@ -207,10 +285,17 @@ impl Watcher {
         }
     }
 
-    fn end(self, interrupted: bool) -> Ended {
+    fn end(self, interrupted: bool, lost: Option<String>) -> Ended {
         self.progress.end();
-        let exit = Exit::of_report(&self.report, interrupted);
-        Ended { report: self.report, outcomes: self.outcomes, interrupted, started: true, exit }
+        let exit = match lost {
+            Some(why) => {
+                let error = DriverError::new("holding the lease of the release", why).fault(Fault::Locked);
+                screen::tell(&format!("\n{}", failure::trouble(&Trouble::World(error))));
+                Exit::Locked
+            }
+            None => Exit::of_report(&self.report, interrupted),
+        };
+        Ended { report: self.report, outcomes: self.outcomes, interrupted, started: true, aborted: false, exit }
     }
 }
 
@@ -220,7 +305,7 @@ fn conclude(output: Output, prepared: &Prepared, ended: &Ended) -> Result<Exit, 
     if !failed.is_empty() {
         screen::tell(&format!("\n{failed}"));
     }
-    let Ended { report, outcomes, interrupted, started, exit } = ended;
+    let Ended { report, outcomes, interrupted, started, aborted: _, exit } = ended;
     let shown = match output {
         Output::Json => json::apply(&prepared.about, &prepared.plan, report, outcomes, *interrupted, *exit),
         Output::Text if *started => format!("\n{}", text::outcome(&prepared.plan, report, *interrupted, *exit)),
@@ -236,7 +321,7 @@ fn conclude(output: Output, prepared: &Prepared, ended: &Ended) -> Result<Exit, 
 #[cfg(test)]
 mod tests {
     use cfrt_engine::change::Change;
-    use cfrt_engine::driver::{Applied, Driver, DriverError, Effect, Evidence, Fault, Observation, Settled, Wanted};
+    use cfrt_engine::driver::{Applied, Driver, Effect, Evidence, Observation, Settled, Wanted};
     use cfrt_engine::resource::Resource;
     use cfrt_engine::task::{Answer, Question};
     use futures::stream::{self, BoxStream, StreamExt as _};
@@ -306,10 +391,26 @@ mod tests {
 
     async fn carried_out(names: &[&str], interrupts: usize) -> Ended {
         let plan = planned(names, Action::Create);
-        let watcher = Watcher::new(&about(&[("chart", &[])]).tasks, &plan);
+        let watcher = Watcher::new(&about(&[("chart", &[])]).tasks, &plan, Arc::default());
         let interrupts = stream::iter(vec![(); interrupts]).then(|()| a_while()).chain(stream::pending());
         let mut interrupts = Interrupts::of(interrupts);
-        carry_out(&plan, &Drivers::new(vec![Box::new(Told)]), &(), &mut interrupts, watcher).await
+        carry_out(&plan, &Drivers::new(vec![Box::new(Told)]), &(), &mut interrupts, watcher, std::future::pending())
+            .await
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_is_lost_ends_the_waiting_and_is_no_interrupt() {
+        let plan = planned(&["waits", "a"], Action::Create);
+        let watcher = Watcher::new(&about(&[("chart", &[])]).tasks, &plan, Arc::default());
+        let lost = async {
+            a_while().await;
+            "it was taken over".to_owned()
+        };
+        let mut interrupts = Interrupts::of(stream::pending());
+        let ended = carry_out(&plan, &Drivers::new(vec![Box::new(Told)]), &(), &mut interrupts, watcher, lost).await;
+        let Ended { report, interrupted, aborted, exit, .. } = ended;
+        assert_eq!((report.done, report.not_awaited, interrupted, aborted), (1, 1, false, false));
+        assert_eq!(exit, Exit::Locked);
     }
 
     /// As long as the run needs to come as far as it can by itself.
@@ -354,6 +455,6 @@ mod tests {
     #[tokio::test]
     async fn the_second_interrupt_ends_it_at_once() {
         let ended = carried_out(&["hangs"], 2).await;
-        assert_eq!((ended.outcomes.len(), ended.exit), (0, Exit::Interrupted));
+        assert_eq!((ended.outcomes.len(), ended.aborted, ended.exit), (0, true, Exit::Interrupted));
     }
 }

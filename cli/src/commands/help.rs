@@ -22,6 +22,7 @@ pub(crate) fn run(topic: Option<Topic>) -> Result<Exit, Trouble> {
         Some(Topic::Drift) => command_help(Some("drift")),
         Some(Topic::Apply) => command_help(Some("apply")),
         Some(Topic::Unadopt) => command_help(Some("unadopt")),
+        Some(Topic::History) => command_help(Some("history")),
         Some(Topic::Explain) => command_help(Some("explain")),
         Some(Topic::Schedule) => command_help(Some("schedule")),
         Some(Topic::Graph) => command_help(Some("graph")),

@@ -16,7 +16,7 @@ use crate::trouble::Trouble;
 pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
     let sources = load(&arguments.common.file)?;
     let adopts = tasks(&sources)?.entries.iter().any(|entry| entry.id.kind == "crd-adoption");
-    let carried = carry_through(arguments, prepare_return(&arguments.common).await?).await?;
+    let carried = carry_through(arguments, prepare_return(&arguments.common).await?, "unadopt").await?;
     if adopts && carried.exit == Exit::Done && arguments.common.output == Output::Text {
         screen::print("The file still has `[crds]`: the next plan takes the definitions again.\n")?;
     }

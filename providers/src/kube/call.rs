@@ -147,6 +147,13 @@ impl Call {
         Self::with_body(Method::DELETE, kind.path(namespace, name), JSON, &options)
     }
 
+    /// A deletion of exactly the object with this uid, in exactly this revision.
+    pub fn delete_unmoved(kind: &Resolved, namespace: &str, name: &str, uid: &str, revision: &str) -> Self {
+        let preconditions = serde_json::json!({"uid": uid, "resourceVersion": revision});
+        let options = serde_json::json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions});
+        Self::with_body(Method::DELETE, kind.path(namespace, name), JSON, &options)
+    }
+
     /// The request itself.
     pub fn request(&self) -> Result<Request<Body>, http::Error> {
         let mut request = Request::builder().method(self.method.clone()).uri(&self.path);

@@ -45,13 +45,16 @@ pub struct Kube {
 struct Gate {
     /// Whether requests may write.
     open: AtomicBool,
+    /// Whether they no longer may, since the lease under which they did is lost.
+    closed: AtomicBool,
     /// How many requests were let through.
     sent: AtomicUsize,
 }
 
 impl Gate {
     fn of(access: Access) -> Arc<Self> {
-        Arc::new(Self { open: AtomicBool::new(access == Access::ReadWrite), sent: AtomicUsize::new(0) })
+        let open = AtomicBool::new(access == Access::ReadWrite);
+        Arc::new(Self { open, ..Self::default() })
     }
 }
 
@@ -93,6 +96,9 @@ pub enum ApiError {
     /// The request would have written, and this client may only read.
     #[error("refused here: {0} would write, and planning only reads")]
     ReadOnly(String),
+    /// The request would have written, and what it was to be written under is lost.
+    #[error("refused here: {0} would write, and the lease is lost")]
+    Closed(String),
 }
 
 impl ApiError {
@@ -100,13 +106,33 @@ impl ApiError {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),
-            Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::Old | Self::ReadOnly(_) => None,
+            Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::Old | Self::ReadOnly(_) | Self::Closed(_) => {
+                None
+            }
         }
     }
 
     /// What kind of trouble it is.
     pub fn fault(&self) -> Fault {
-        if self.code() == Some(403) { Fault::Forbidden } else { Fault::World }
+        match self {
+            Self::Status { code: 403, .. } => Fault::Forbidden,
+            Self::Closed(_) => Fault::Locked,
+            Self::Status { .. }
+            | Self::Transport(_)
+            | Self::Slow(_)
+            | Self::Junk(_)
+            | Self::Old
+            | Self::ReadOnly(_) => Fault::World,
+        }
+    }
+
+    /// Whether no one knows what the server did.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Self::Status { code, .. } => matches!(code, 500 | 502 | 504),
+            Self::Transport(_) | Self::Slow(_) | Self::Junk(_) => true,
+            Self::Old | Self::ReadOnly(_) | Self::Closed(_) => false,
+        }
     }
 
     /// The same as an error of whoever asked, with what was being done.
@@ -179,6 +205,11 @@ impl Kube {
     /// Lets requests through that write, from now on.
     pub fn open(&self) {
         self.gate.open.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets no request through that writes, from now on and whatever else is said.
+    pub fn close(&self) {
+        self.gate.closed.store(true, Ordering::Relaxed);
     }
 
     /// Sends a request. Sent again for half a minute where the server says that it did nothing and may soon.
@@ -271,9 +302,10 @@ fn guard(
     gate: Arc<Gate>,
 ) -> tower::filter::FilterLayer<impl Fn(Request<Body>) -> Result<Request<Body>, BoxError> + Clone + Send + Sync> {
     tower::filter::FilterLayer::new(move |mut request: Request<Body>| {
-        if !gate.open.load(Ordering::Relaxed) && !only_reads(&request) {
+        let (open, closed) = (gate.open.load(Ordering::Relaxed), gate.closed.load(Ordering::Relaxed));
+        if (!open || closed) && !only_reads(&request) {
             let title = format!("{} {}", request.method(), request.uri().path());
-            return Err(BoxError::from(WouldWrite(title)));
+            return Err(BoxError::from(WouldWrite { title, closed }));
         }
         gate.sent.fetch_add(1, Ordering::Relaxed);
         let agent = HeaderValue::from_static(concat!("cfrt/", env!("CARGO_PKG_VERSION")));
@@ -283,8 +315,11 @@ fn guard(
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct WouldWrite(String);
+#[error("{title}")]
+struct WouldWrite {
+    title: String,
+    closed: bool,
+}
 
 /// Reads, dry runs and access reviews. A dry run counts only where the query says so: the body isn't looked at.
 fn only_reads(request: &Request<Body>) -> bool {
@@ -304,8 +339,9 @@ fn transport(error: kube::Error) -> ApiError {
     let mut words = Vec::new();
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(error) = cause {
-        if let Some(WouldWrite(title)) = error.downcast_ref() {
-            return ApiError::ReadOnly(title.clone());
+        if let Some(WouldWrite { title, closed }) = error.downcast_ref() {
+            let title = title.clone();
+            return if *closed { ApiError::Closed(title) } else { ApiError::ReadOnly(title) };
         }
         words.push(error.to_string());
         cause = error.source();
