@@ -10,6 +10,8 @@ use super::process::Ran;
 use super::scenario::Scenario;
 use super::world::moved;
 
+mod bookkeeping;
+
 /// What an apply did.
 pub(crate) struct Judged {
     /// The plan that was made just before.
@@ -20,6 +22,8 @@ pub(crate) struct Judged {
     pub(crate) ran: Ran,
     /// What it asked of the server.
     pub(crate) events: Vec<Event>,
+    /// The release.
+    pub(crate) release: String,
 }
 
 /// Applies, and holds what was written against the plan.
@@ -33,7 +37,9 @@ pub(crate) fn apply(scenario: &Scenario) -> Judged {
     let mark = audit::mark();
     let (applied, ran) = scenario.apply_unjudged();
     let events = audit::since(mark, scenario);
-    let judged = Judged { plan, applied, ran, events };
+    let release = scenario.release.clone();
+    let judged = Judged { plan, applied, ran, events, release };
+    bookkeeping::judge(&judged);
     judged.announced();
     if judged.ran.code == 0 {
         judged.complete();
@@ -57,9 +63,11 @@ impl Judged {
         self
     }
 
-    /// The requests that were to change something, but for our own record of it.
+    /// The requests that were to change something, but for our own books, which are judged by themselves.
     pub(crate) fn writes(&self) -> Vec<&Event> {
-        audit::mutating(&self.events).into_iter().filter(|event| !event.is_last_apply()).collect()
+        let kept =
+            |event: &&Event| event.is_last_apply() || event.is_lease(&self.release) || event.is_journal(&self.release);
+        audit::mutating(&self.events).into_iter().filter(|event| !kept(event)).collect()
     }
 
     /// The requests that were to change something, but for release records.

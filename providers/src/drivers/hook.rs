@@ -36,6 +36,11 @@ pub use settings::{Earlier, Settings};
 /// What runs hooks.
 pub struct Hook;
 
+/// Whether a step only goes on with what a run that was broken off has made.
+pub fn goes_on(step: &Step) -> bool {
+    Settings::of(&step.resource).is_ok_and(|hook| GoesOn::of(&step.resource, &hook, &step.seen).is_some())
+}
+
 impl Driver<World> for Hook {
     fn name(&self) -> &'static str {
         "hook"

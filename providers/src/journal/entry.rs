@@ -171,6 +171,14 @@ impl HookNote {
         }
     }
 
+    /// The hook as people say it: `Job codefresh/migrate (pre-install)`.
+    pub fn told(&self) -> String {
+        let short = self.address.split_once(' ').map_or(self.address.clone(), |(kind, place)| {
+            format!("{} {place}", kind.rsplit('/').next().unwrap_or_default())
+        });
+        format!("{short} ({})", self.event)
+    }
+
     /// Whether it ended well.
     pub fn has_succeeded(&self) -> bool {
         self.outcome == Some(HookOutcome::Succeeded)

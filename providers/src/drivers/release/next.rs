@@ -164,11 +164,11 @@ impl Next {
         let who = &left.by;
         let what = match &self.goes_on {
             Some(hooks) => {
-                let ran = hooks.iter().filter(|hook| hook.has_succeeded()).count();
-                let ran = match ran {
-                    0 => String::new(),
-                    1 => ", in which 1 hook has run".to_owned(),
-                    _ => format!(", in which {ran} hooks have run"),
+                let ran: Vec<String> = hooks.iter().filter(|hook| hook.has_succeeded()).map(HookNote::told).collect();
+                let ran = match ran.as_slice() {
+                    [] => String::new(),
+                    [one] => format!(", and {one} doesn't run again"),
+                    [several @ .., last] => format!(", and {} and {last} don't run again", several.join(", ")),
                 };
                 format!("this apply goes on with it{ran}")
             }
