@@ -135,6 +135,8 @@ async fn begin(world: &World, step: &Step) -> Result<Applied, DriverError> {
             return Err(moved(resource));
         }
         world.hook_runs.made(&resource.id.address, &uid);
+        // The run before may have ended before it could write that down.
+        world.journal.tell(&world.kube, &resource.id, |note| note.uid = Some(uid)).await;
         return Ok(Applied { wrote: true, memo: json!({ "started": note.started }) });
     }
     let before = there.as_ref().map(|there| there.uid.clone());
