@@ -342,3 +342,6 @@ impl Keeping {
         Ok(renewed["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

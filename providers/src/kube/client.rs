@@ -416,13 +416,26 @@ impl Kube {
     pub(crate) fn refusing(
         answer: impl Fn(&Request<Body>) -> (StatusCode, String) + Clone + Send + Sync + 'static,
     ) -> Self {
+        Self::answering(move |request| std::future::ready(answer(&request)))
+    }
+
+    /// The same, where the answer needs the whole request; what writes passes the gate.
+    pub(crate) fn answering<F>(answer: impl Fn(Request<Body>) -> F + Clone + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = (StatusCode, String)> + Send + 'static,
+    {
         let service = tower::service_fn(move |request: Request<Body>| {
-            let (status, text) = answer(&request);
-            let mut response = http::Response::new(Body::from(text.into_bytes()));
-            *response.status_mut() = status;
-            async move { Ok::<_, BoxError>(response) }
+            let answered = answer(request);
+            async move {
+                let (status, text) = answered.await;
+                let mut response = http::Response::new(Body::from(text.into_bytes()));
+                *response.status_mut() = status;
+                Ok::<_, BoxError>(response)
+            }
         });
-        Self { client: Client::new(service, "default"), gate: Arc::default() }
+        let gate = Gate::of(Access::ReadWrite);
+        let service = ServiceBuilder::new().layer(guard(Arc::clone(&gate))).map_err(BoxError::from).service(service);
+        Self { client: Client::new(service, "default"), gate }
     }
 }
 

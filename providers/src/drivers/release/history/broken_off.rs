@@ -87,7 +87,12 @@ fn name(release: &ReleaseName, revision: u32) -> String {
     format!("sh.helm.release.v1.{}.v{revision}", release.name)
 }
 
-fn given_up(release: &ReleaseName, found: &Found, run: Option<&String>, record: Value) -> Result<Value, DriverError> {
+pub(super) fn given_up(
+    release: &ReleaseName,
+    found: &Found,
+    run: Option<&String>,
+    record: Value,
+) -> Result<Value, DriverError> {
     let status = Status::parse(record["info"]["status"].as_str().unwrap_or_default());
     if !status.is_pending() {
         // Someone has ended it since the plan was made, and knows better.
