@@ -219,3 +219,6 @@ impl Journal {
         (!data.is_empty()).then_some((call, data))
     }
 }
+
+#[cfg(test)]
+mod tests;

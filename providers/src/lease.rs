@@ -113,7 +113,9 @@ enum State {
     Held(Taken),
     /// It was given back.
     Over,
-    /// It is not ours, or not any more; why.
+    /// It could not be had; why.
+    Refused(String),
+    /// It is not ours any more; why.
     Lost(String),
 }
 
@@ -169,17 +171,21 @@ impl Lease {
         match taking.take().await {
             Ok(taken) => drop(self.state.send_replace(State::Held(taken))),
             Err(error) => {
-                self.state.send_replace(State::Lost(error.chain().join(": ")));
+                self.state.send_replace(State::Refused(error.chain().join(": ")));
                 return Err(error);
             }
         }
         Ok(())
     }
 
-    /// Looks for a while whether someone else takes it, and says that as an error. The namespace for it could not be made, so
-    /// that this run can't have it.
+    /// Says that this run can't have it: the namespace for it could not be made.
+    pub(crate) fn can_not_be_had(&self) {
+        self.state.send_replace(State::Refused(format!("the namespace {} could not be made", self.place.namespace)));
+    }
+
+    /// Looks for a while whether someone else takes it who has made the namespace meanwhile, and says that as an error.
     pub(crate) async fn held_by_others(&self, kube: &Kube) -> Option<DriverError> {
-        self.state.send_replace(State::Lost(format!("there is no namespace {} for it", self.place.namespace)));
+        self.can_not_be_had();
         for _ in 0..LOOKS_FOR_OTHERS {
             match self.place.read(kube).await {
                 Ok(Some(claim)) => return Some(take::locked(&self.place, &claim, "is at work")),
@@ -232,7 +238,9 @@ impl Lease {
         // The sender is ours, so that there is always one.
         let settled = state.wait_for(|state| !matches!(state, State::Later)).await;
         match settled.as_deref() {
-            Ok(State::Lost(why)) => Err(DriverError::new("writing under the lease", why.clone()).fault(Fault::Locked)),
+            Ok(State::Refused(why) | State::Lost(why)) => {
+                Err(DriverError::new("writing under the lease", why.clone()).fault(Fault::Locked))
+            }
             Ok(State::Unasked | State::Later | State::Held(_) | State::Over) | Err(_) => Ok(()),
         }
     }

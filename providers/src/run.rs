@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use cfrt_engine::driver::DriverError;
+use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::plan::Plan;
 use cfrt_engine::resource::Resource;
 
@@ -85,7 +85,13 @@ impl World {
         match write.await {
             Ok(written) => self.hold(&|_| {}).await.map(|()| written),
             // Who made it meanwhile has the lease, or is about to.
-            Err(error) => Err(self.lease.held_by_others(&self.kube).await.unwrap_or(error)),
+            Err(error) if error.fault == Fault::Stale => {
+                Err(self.lease.held_by_others(&self.kube).await.unwrap_or(error))
+            }
+            Err(error) => {
+                self.lease.can_not_be_had();
+                Err(error)
+            }
         }
     }
 

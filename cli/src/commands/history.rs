@@ -1,6 +1,5 @@
 //! `cfrt history`: who has applied what, when, and how it ended.
 
-use cfrt_engine::driver::DriverError;
 use cfrt_providers::drivers::release::history::ReleaseName;
 use cfrt_providers::journal::read_all;
 use cfrt_providers::kube::client::ApiError;
@@ -26,7 +25,7 @@ pub(crate) async fn run(arguments: &HistoryArguments) -> Result<Exit, Trouble> {
     let (runs, claim) =
         interrupts.unless_asked(read).await.ok_or(Trouble::Interrupted)?.map_err(|error: ApiError| {
             let doing = format!("reading the journals of release {}/{}", release.namespace, release.name);
-            Trouble::from(DriverError::from(error.during(doing)))
+            Trouble::from(error.during(doing))
         })?;
     let at_work = claim.filter(|claim| match claim.standing(lease.holder()) {
         Standing::Lives | Standing::Held => true,

@@ -179,6 +179,11 @@ impl Event {
         self.resource() == "configmaps" && self.name().starts_with(&format!("cfrt-{release}-run-"))
     }
 
+    /// Whether its object is one of the books that an apply keeps of itself: its lease, or its journal.
+    pub(crate) fn is_book(&self, release: &str) -> bool {
+        self.is_lease(release) || self.is_journal(release)
+    }
+
     /// `patch configmaps ns/name`
     pub(crate) fn told(&self) -> String {
         format!("{} {} {}/{}", self.verb(), self.resource(), self.namespace(), self.name())

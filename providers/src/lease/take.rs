@@ -31,6 +31,14 @@ pub(super) struct Taking<'a> {
     pub(super) say: Say<'a>,
 }
 
+/// What a run met that wanted to make the lease.
+enum Met {
+    /// There was none, and it has it.
+    Nothing(Taken),
+    /// There is one.
+    Lease(Box<Claim>),
+}
+
 /// A lease that someone holds of whom nothing is known here, and since when it looks like this.
 struct Watched {
     claim: Claim,
@@ -46,8 +54,8 @@ impl Taking<'_> {
     pub(super) async fn take(&self) -> Result<Taken, DriverError> {
         let mut watched: Option<Watched> = None;
         let mut claim = match self.create().await? {
-            Ok(taken) => return Ok(taken),
-            Err(there) => there,
+            Met::Nothing(taken) => return Ok(taken),
+            Met::Lease(there) => *there,
         };
         for _ in 0..LOOKS {
             match self.standing(&claim, watched.as_ref()) {
@@ -69,8 +77,8 @@ impl Taking<'_> {
                 // Whatever they did, the plan was made before it.
                 (None, Some(Watched { claim, .. })) => return Err(self.locked(claim, "was at work until just now")),
                 (None, None) => match self.create().await? {
-                    Ok(taken) => return Ok(taken),
-                    Err(there) => there,
+                    Met::Nothing(taken) => return Ok(taken),
+                    Met::Lease(there) => *there,
                 },
             };
         }
@@ -104,21 +112,23 @@ impl Taking<'_> {
     }
 
     /// Makes the lease, or reads the one that is there.
-    async fn create(&self) -> Result<Result<Taken, Claim>, DriverError> {
+    async fn create(&self) -> Result<Met, DriverError> {
         let Place { namespace, name } = self.place;
         let lease = document(namespace, name, self.holder, self.plan, None, Timestamp::now());
         let mut waits = again();
         loop {
             let error = match self.kube.send(&Call::create(&Place::kind(), namespace, &lease)).await {
                 Ok(reply) => {
-                    return Claim::of(&reply).map(|claim| Ok(Taken::of(&claim))).map_err(|error| self.failed(error));
+                    return Claim::of(&reply)
+                        .map(|claim| Met::Nothing(Taken::of(&claim)))
+                        .map_err(|error| self.failed(error));
                 }
                 Err(error) => error,
             };
             if error.is_conflict()
                 && let Some(there) = self.read().await?
             {
-                return Ok(Err(there));
+                return Ok(Met::Lease(Box::new(there)));
             }
             match waits.next().filter(|_| error.is_conflict() || error.is_lost()) {
                 Some(wait) => sleep(wait).await,

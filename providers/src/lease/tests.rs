@@ -233,3 +233,12 @@ async fn nothing_is_written_before_a_lease_that_waits_for_its_namespace() {
     let (held, taken) = futures::join!(lease.held(), taken(&lease, &kube));
     assert!(held.is_ok() && taken.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_could_not_be_had_keeps_everything_else_from_being_written_and_was_not_lost() {
+    let lease = lease();
+    lease.wait_for_its_namespace();
+    lease.can_not_be_had();
+    assert_eq!(lease.held().await.expect_err("there is none").fault, Fault::Locked);
+    assert!(timeout(Duration::from_secs(99), lease.lost()).await.is_err());
+}

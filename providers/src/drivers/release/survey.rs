@@ -172,7 +172,7 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
 /// anything is asked.
 async fn left(world: &World, release: &ReleaseName, records: &Records) -> Result<(Option<Left>, bool), DriverError> {
     let Some((run, installs)) = records.left() else { return Ok((None, false)) };
-    Ok((Some(Left::read(&world.kube, release, &world.lease, run).await?), installs))
+    Ok((Some(Left::read(world, release, run).await?), installs))
 }
 
 /// The same where a run of ours was broken off: it is gone on with where its revision has all that is wanted. What is wanted
