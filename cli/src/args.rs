@@ -47,12 +47,27 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  cfrt drift plans/prod.toml --output markdown")]
     Drift(DriftArguments),
     /// Show what would change, ask, and make it so
-    #[command(after_help = "Example:\n  cfrt apply plans/prod.toml --yes")]
+    #[command(after_help = "Example:\n  cfrt apply plans/prod.toml\n  cfrt apply --plan plans/prod.plan.json")]
     Apply(ApplyArguments),
+    /// Show what a plan file would do; asks nobody
+    #[command(after_help = "Example:\n  cfrt show plans/prod.plan.json")]
+    Show {
+        /// The plan file
+        #[arg(value_name = "PLANFILE")]
+        plan_file: PathBuf,
+    },
+    /// Make sure that a plan file is as it was written, and tell what an
+    /// approval of it is about; asks nobody
+    #[command(after_help = "Example:\n  cfrt verify plans/prod.plan.json")]
+    Verify {
+        /// The plan file
+        #[arg(value_name = "PLANFILE")]
+        plan_file: PathBuf,
+    },
     /// Give the definitions back that `[crds] adopt` took: ask, and restore
     /// what they said of their owner
     #[command(after_help = "Example:\n  cfrt unadopt plans/prod.toml")]
-    Unadopt(ApplyArguments),
+    Unadopt(WriteArguments),
     /// Tell who has applied what, when, and how it ended; reads only
     #[command(after_help = "Example:\n  cfrt history plans/prod.toml")]
     History(HistoryArguments),
@@ -104,6 +119,10 @@ pub(crate) struct PlanArguments {
     /// Exit with 2 instead of 0 when something would change
     #[arg(long = "detailed-exitcode")]
     pub(crate) detailed_exit_code: bool,
+    /// Write the plan into a file, too, that can be reviewed, committed and
+    /// applied: `cfrt apply --plan PLANFILE`
+    #[arg(short = 'o', long = "out", value_name = "PLANFILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 /// The arguments of `cfrt drift`.
@@ -143,6 +162,28 @@ pub(crate) enum Report {
 /// The arguments of `cfrt apply`.
 #[derive(Debug, Args)]
 pub(crate) struct ApplyArguments {
+    /// The desired state, a TOML file; with `--plan` only where it isn't where
+    /// the plan file says
+    #[arg(required_unless_present = "plan")]
+    pub(crate) file: Option<PathBuf>,
+    /// Carry out this plan file as it was approved, or nothing; nobody is asked
+    #[arg(long, value_name = "PLANFILE", conflicts_with = "yes")]
+    pub(crate) plan: Option<PathBuf>,
+    /// How to print the result
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    /// The helm binary to render charts with; where nothing is said, the one
+    /// that CFRT_HELM names, or else the first in PATH
+    #[arg(long, value_name = "PATH")]
+    pub(crate) helm: Option<PathBuf>,
+    /// Apply without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// What is to be carried out, and whether that was agreed to already.
+#[derive(Debug, Args)]
+pub(crate) struct WriteArguments {
     /// Where everything comes from.
     #[command(flatten)]
     pub(crate) common: CommonArguments,
@@ -254,6 +295,10 @@ pub(crate) enum Topic {
     Drift,
     /// The command `apply`
     Apply,
+    /// The command `show`
+    Show,
+    /// The command `verify`
+    Verify,
     /// The command `unadopt`
     Unadopt,
     /// The command `history`

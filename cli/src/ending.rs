@@ -69,9 +69,12 @@ impl Exit {
         match trouble {
             Trouble::Mistaken { .. }
             | Trouble::Unreadable { .. }
+            | Trouble::NoPlanFile { .. }
             | Trouble::UnknownKey { .. }
             | Trouble::Unconfirmed => Self::Usage,
             Trouble::World(error) => Self::of_fault(error.fault),
+            Trouble::NotGenuine { .. } => Self::NotGenuine,
+            Trouble::StalePlanFile => Self::Stale,
             Trouble::Interrupted => Self::Interrupted,
             Trouble::Unwritable { .. } | Trouble::Graph(_) | Trouble::Runtime(_) | Trouble::Screen(_) => Self::Failed,
         }

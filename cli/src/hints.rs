@@ -2,6 +2,7 @@
 
 use cfrt_engine::driver::Fault;
 use cfrt_engine::graph::GraphError;
+use cfrt_engine::planfile::NotGenuine;
 
 use crate::trouble::Trouble;
 
@@ -17,6 +18,16 @@ pub(crate) fn of_trouble(trouble: &Trouble) -> Option<String> {
         Trouble::Mistaken { .. } | Trouble::Interrupted => None,
         Trouble::Unreadable { .. } => Some("`cfrt plan FILE` takes the path of a TOML file".to_owned()),
         Trouble::Unwritable { .. } => Some("look at whether its folder is there and may be written".to_owned()),
+        Trouble::NoPlanFile { .. } => Some("one is made by `cfrt plan FILE -o PLANFILE`".to_owned()),
+        Trouble::NotGenuine { source: NotGenuine::LineEnds, .. } => {
+            Some("Git may have done that: write `*.plan.json -text` into .gitattributes".to_owned())
+        }
+        Trouble::NotGenuine { source: NotGenuine::Format { .. }, .. } => {
+            Some("use the cfrt that made it, or make it anew: cfrt plan FILE -o PLANFILE".to_owned())
+        }
+        Trouble::NotGenuine { .. } | Trouble::StalePlanFile => {
+            Some("make it anew, and have it approved again: cfrt plan FILE -o PLANFILE".to_owned())
+        }
         Trouble::UnknownKey { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
         Trouble::UnknownKey { near: None, .. } => Some("`cfrt help file` lists all keys".to_owned()),
         Trouble::Graph(error) => Some(of_graph(error).to_owned()),

@@ -9,6 +9,7 @@ mod hints;
 mod interrupts;
 mod load;
 mod pipeline;
+mod planfile;
 mod render;
 mod schedule;
 mod screen;

@@ -11,12 +11,15 @@ use cfrt_engine::facts::{Facts, Runtime};
 use cfrt_engine::graph::ResourceGraph;
 use cfrt_engine::observe::{Observations, observe};
 use cfrt_engine::plan::{Plan, Step, plan};
+use cfrt_engine::policy::agreed;
 use cfrt_engine::source::Sources;
 use cfrt_engine::task::{Expansion, TaskId};
 use cfrt_providers::KINDS;
 use cfrt_providers::drivers::release::history::ReleaseName;
 use cfrt_providers::kinds::crd_adoption::unadoption;
 use cfrt_providers::last_apply::LastApply;
+use cfrt_providers::platform::platform;
+use cfrt_providers::shared_key;
 use cfrt_providers::world::{Access, Surroundings, Target, World};
 
 use tokio::runtime::Handle;
@@ -50,6 +53,8 @@ pub(crate) struct About {
     pub(crate) facts: Facts,
     /// The cluster.
     pub(crate) target: Target,
+    /// The account's id on the platform; empty where the file doesn't say it.
+    pub(crate) account: String,
     /// The tasks in their order.
     pub(crate) tasks: Vec<TaskNote>,
     /// How many requests it took to know.
@@ -82,7 +87,13 @@ pub(crate) struct Drawn {
     /// The tasks in their order.
     pub(crate) notes: Vec<TaskNote>,
     facts: Facts,
+    account: String,
     interrupts: Interrupts,
+}
+
+/// The surroundings of a run whose user named this helm, or none.
+pub(crate) fn around(helm: Option<&PathBuf>) -> Surroundings {
+    Surroundings { helm: helm.cloned(), ..Surroundings::default() }
 }
 
 /// Makes a plan from a file. Where the user stops it, whatever was started for it is ended.
@@ -90,18 +101,9 @@ pub(crate) struct Drawn {
 /// # Errors
 ///
 /// Everything that [`Trouble`] names, from an unreadable file to an unreachable cluster.
-pub(crate) async fn prepare(common: &CommonArguments, access: Access) -> Result<Prepared, Trouble> {
-    look(&common.file, common.helm.clone(), access).await
-}
-
-/// The same of a file, wherever it was named.
-///
-/// # Errors
-///
-/// As [`prepare`].
-pub(crate) async fn look(file: &Path, helm: Option<PathBuf>, access: Access) -> Result<Prepared, Trouble> {
+pub(crate) async fn look(file: &Path, around: Surroundings, access: Access) -> Result<Prepared, Trouble> {
     let began = Instant::now();
-    let drawn = draw(file, helm, access).await?;
+    let drawn = draw(file, around, access).await?;
     planned(drawn, began).await
 }
 
@@ -109,12 +111,12 @@ pub(crate) async fn look(file: &Path, helm: Option<PathBuf>, access: Access) -> 
 ///
 /// # Errors
 ///
-/// As [`prepare`].
+/// As [`look`].
 pub(crate) async fn prepare_return(common: &CommonArguments) -> Result<Prepared, Trouble> {
     let began = Instant::now();
     let sources = load(&common.file)?;
     let tasks = unadoption(tasks(&sources)?.facts);
-    let drawn = expanded(sources, tasks, common.helm.clone(), Access::ReadWrite).await?;
+    let drawn = expanded(sources, tasks, around(common.helm.as_ref()), Access::ReadWrite).await?;
     planned(drawn, began).await
 }
 
@@ -123,30 +125,32 @@ pub(crate) async fn prepare_return(common: &CommonArguments) -> Result<Prepared,
 ///
 /// # Errors
 ///
-/// As [`prepare`], and a server that doesn't take the record.
+/// As [`look`], and a server that doesn't take the record.
 pub(crate) async fn remember(common: &CommonArguments) -> Result<(), Trouble> {
-    let drawn = draw(&common.file, common.helm.clone(), Access::ReadWrite).await?;
-    let Drawn { world, drivers, graph, facts, mut interrupts, notes: _ } = drawn;
+    let drawn = draw(&common.file, around(common.helm.as_ref()), Access::ReadWrite).await?;
+    let Drawn { world, drivers, graph, facts, mut interrupts, notes: _, account: _ } = drawn;
     let observed = interrupts.unless_asked(observe(&graph, &drivers, &world)).await.ok_or(Trouble::Interrupted)?;
     let observations = observed.map_err(|error| tellable(&world, &facts, error))?;
     let seen = seen(&observations);
     let record = LastApply::of(&plan(graph, observations, &drivers), &seen, world.lists.revisions());
     world.begin_writing();
-    Ok(record.write(&world.kube, &ReleaseName::of(&facts.runtime)).await?)
+    let release = ReleaseName::of(&facts.runtime);
+    futures::try_join!(record.write(&world.kube, &release), shared_key::ensure(&world.kube, &release))?;
+    Ok(())
 }
 
 async fn planned(drawn: Drawn, began: Instant) -> Result<Prepared, Trouble> {
-    let Drawn { world, drivers, graph, facts, notes, mut interrupts } = drawn;
+    let Drawn { world, drivers, graph, facts, account, notes, mut interrupts } = drawn;
     let observed = interrupts.unless_asked(observe(&graph, &drivers, &world)).await.ok_or(Trouble::Interrupted)?;
     let observations = observed.map_err(|error| tellable(&world, &facts, error))?;
     let seen = (world.access == Access::ReadWrite).then(|| seen(&observations));
-    let mut plan = plan(graph, observations, &drivers);
+    let mut plan = agreed(plan(graph, observations, &drivers), &facts.consents);
     let proved = seen.map(|seen| LastApply::of(&plan, &seen, world.lists.revisions()));
     let forgotten = proved.is_some_and(|proved| world.last_apply.lacks_most_of(&proved));
     world.conceal(&mut plan);
     let (target, requests) = (world.target.clone(), world.requests());
     let tasks = with_doubts(notes, &plan);
-    let about = About { facts, target, tasks, requests, took: began.elapsed() };
+    let about = About { facts, target, account, tasks, requests, took: began.elapsed() };
     Ok(Prepared { world, drivers, plan, about, interrupts, forgotten })
 }
 
@@ -173,15 +177,15 @@ fn with_doubts(mut notes: Vec<TaskNote>, plan: &Plan) -> Vec<TaskNote> {
 ///
 /// # Errors
 ///
-/// As [`prepare`], but for what observing finds.
-pub(crate) async fn draw(file: &Path, helm: Option<PathBuf>, access: Access) -> Result<Drawn, Trouble> {
+/// As [`look`], but for what observing finds.
+pub(crate) async fn draw(file: &Path, around: Surroundings, access: Access) -> Result<Drawn, Trouble> {
     let sources = load(file)?;
     let tasks = tasks(&sources)?;
-    expanded(sources, tasks, helm, access).await
+    expanded(sources, tasks, around, access).await
 }
 
-async fn expanded(sources: Sources, tasks: Tasks, helm: Option<PathBuf>, access: Access) -> Result<Drawn, Trouble> {
-    let around = Surroundings { helm, ..Surroundings::default() };
+async fn expanded(sources: Sources, tasks: Tasks, around: Surroundings, access: Access) -> Result<Drawn, Trouble> {
+    let account = account(&sources);
     // Only now: what reads a file can't be dropped, so until here a signal ends the process by itself.
     let mut interrupts = Interrupts::listen()?;
     let connected = interrupts.unless_asked(connect(tasks.facts.clone(), access, around)).await;
@@ -193,7 +197,13 @@ async fn expanded(sources: Sources, tasks: Tasks, helm: Option<PathBuf>, access:
     let expanded = expanded.map_err(|mistakes| Trouble::Mistaken { sources, mistakes })?;
     let notes = expanded.iter().map(note).collect();
     let graph = ResourceGraph::new(expanded).map_err(Trouble::Graph)?;
-    Ok(Drawn { world, drivers, graph, facts: tasks.facts, notes, interrupts })
+    Ok(Drawn { world, drivers, graph, facts: tasks.facts, account, notes, interrupts })
+}
+
+/// The account that a file names; nothing where it doesn't, or says something wrong, which its task tells.
+fn account(sources: &Sources) -> String {
+    let platform = parse(sources).ok().and_then(|desired| platform(&desired).ok().flatten());
+    platform.and_then(|platform| platform.account).unwrap_or_default()
 }
 
 /// Connects to the cluster of a file, to read from it and nothing else.

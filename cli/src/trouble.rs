@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use cfrt_engine::driver::DriverError;
 use cfrt_engine::graph::GraphError;
+use cfrt_engine::planfile::NotGenuine;
 use cfrt_engine::source::{Mistakes, Sources};
 
 /// Why a run could not go on.
@@ -34,6 +35,25 @@ pub(crate) enum Trouble {
         /// Why.
         source: io::Error,
     },
+    /// The plan file that the user named can't be read.
+    #[error("reading the plan file {}", path.display())]
+    NoPlanFile {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A plan file isn't as it was written, or is none.
+    #[error("reading the plan file {}", path.display())]
+    NotGenuine {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: NotGenuine,
+    },
+    /// What was approved isn't what would be done now.
+    #[error("the plan file is stale: nothing was written")]
+    StalePlanFile,
     /// The user asked about a key that the file doesn't have.
     #[error("there is no key `{name}`")]
     UnknownKey {

@@ -36,7 +36,8 @@ fn without_arguments_it_says_what_there_is() {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    for command in ["plan", "drift", "apply", "unadopt", "graph", "explain", "completions", "schema"] {
+    for command in ["plan", "show", "verify", "drift", "apply", "unadopt", "graph", "explain", "completions", "schema"]
+    {
         let text = cfrt(Path::new("."), &["help", command]);
         assert!(text.contains(&format!("Usage: cfrt {command}")) && text.contains("Example:\n  cfrt "), "{text}");
         assert!(text.ends_with("[0]"), "{text}");

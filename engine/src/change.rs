@@ -107,18 +107,27 @@ pub struct Change {
     pub reason: String,
     /// Which side has moved, where it is the whole and not some fields; `None` where nobody knows.
     pub origin: Option<Origin>,
+    /// What happens instead of a refusal where the file agrees to it; `None` where no one can.
+    pub unless_agreed: Option<Box<Self>>,
 }
 
 impl Change {
     /// A change without fields or reason.
     pub fn of(action: Action) -> Self {
-        Self { action, fields: Vec::new(), reason: String::new(), origin: None }
+        Self { action, fields: Vec::new(), reason: String::new(), origin: None, unless_agreed: None }
     }
 
     /// The same with a reason.
     #[must_use]
     pub fn because(self, reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), ..self }
+    }
+
+    /// A refusal for a reason, but where the file agrees to the change.
+    #[must_use]
+    pub fn unless_agreed(self, reason: impl Into<String>) -> Self {
+        let refused = Self { fields: self.fields.clone(), origin: self.origin.clone(), ..Self::of(Action::Refuse) };
+        Self { unless_agreed: Some(Box::new(self)), ..refused }.because(reason)
     }
 
     /// `Update` with these fields, or `Keep` where there are none.

@@ -138,6 +138,8 @@ pub enum Predicted {
     Live(Arc<Value>),
     /// It would refuse, in its own words.
     Refused(String),
+    /// It would refuse, since these of its fields stay as they were made: it has to be made again.
+    Immutable(Vec<String>),
     /// It doesn't permit us to ask.
     NotPermitted,
 }

@@ -5,10 +5,11 @@ use toml::Spanned;
 
 use crate::desired::DesiredState;
 use crate::ignore::{Rule, rules};
+use crate::policy::{Consent, consents};
 use crate::source::{Mistake, Mistakes, both, nearest};
 
 /// The tables that belong to no single kind of task.
-pub const TABLES: [&str; 5] = ["schema", "extends", "cluster", "runtime", "drift"];
+pub const TABLES: [&str; 6] = ["schema", "extends", "cluster", "runtime", "drift", "policy"];
 
 /// What the user stated once and several tasks use.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct Facts {
     pub runtime: Runtime,
     /// What may move without counting as drift.
     pub ignore: Vec<Rule>,
+    /// What would be lost for good, and may be.
+    pub consents: Vec<Consent>,
 }
 
 /// The table `[cluster]`.
@@ -111,8 +114,9 @@ pub fn facts(desired: &DesiredState<'_>) -> Result<Facts, Mistakes> {
     let cluster = desired.table::<Cluster>("cluster");
     let runtime =
         desired.table::<Runtime>("runtime").and_then(|runtime| runtime.ok_or_else(|| without_runtime(desired).into()));
-    let ((cluster, runtime), ignore) = both(both(cluster, runtime), rules(desired))?;
-    Ok(Facts { cluster: cluster.unwrap_or_default(), runtime, ignore })
+    let rules = both(rules(desired), consents(desired));
+    let ((cluster, runtime), (ignore, consents)) = both(both(cluster, runtime), rules)?;
+    Ok(Facts { cluster: cluster.unwrap_or_default(), runtime, ignore, consents })
 }
 
 fn without_runtime(desired: &DesiredState<'_>) -> Mistake {

@@ -48,22 +48,26 @@ impl Rule {
 
     /// Whether it is about a resource.
     pub fn is_about(&self, id: &ResourceId) -> bool {
-        let address = &id.address;
-        let part = match &id.part {
-            Part::Whole => None,
-            Part::Adoption => Some("adoption"),
-            Part::Fields(name) => Some(*name),
-        };
-        let [full, short] = [address.to_string(), address.short().to_string()];
-        let is_named = |name: &str| name == full || name == short;
-        is_named(&self.resource)
-            || part.and_then(|part| self.resource.strip_suffix(&format!(" ({part})"))).is_some_and(is_named)
+        is_about(&self.resource, id)
     }
 
     /// Whether it is about a field of a resource, or about all of it.
     pub fn matches(&self, id: &ResourceId, path: &str) -> bool {
         self.is_about(id) && self.field.as_ref().is_none_or(|field| lies_in(path, field))
     }
+}
+
+/// Whether a resource is meant by a name as it is printed, with or without group, version and part.
+pub(crate) fn is_about(name: &str, id: &ResourceId) -> bool {
+    let address = &id.address;
+    let part = match &id.part {
+        Part::Whole => None,
+        Part::Adoption => Some("adoption"),
+        Part::Fields(name) => Some(*name),
+    };
+    let [full, short] = [address.to_string(), address.short().to_string()];
+    let is_named = |name: &str| name == full || name == short;
+    is_named(name) || part.and_then(|part| name.strip_suffix(&format!(" ({part})"))).is_some_and(is_named)
 }
 
 fn lies_in(path: &str, place: &str) -> bool {
@@ -113,7 +117,7 @@ fn rule(entry: Entry) -> Result<Rule, Mistakes> {
     })
 }
 
-fn not_a_resource(resource: &Spanned<String>) -> Option<Mistake> {
+pub(crate) fn not_a_resource(resource: &Spanned<String>) -> Option<Mistake> {
     let is_one =
         resource.get_ref().split_once(' ').is_some_and(|(kind, name)| !kind.is_empty() && !name.trim().is_empty());
     let mistake = || Mistake::new(resource.span(), "this is no resource as it is printed");

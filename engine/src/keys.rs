@@ -30,7 +30,7 @@ impl Key {
 }
 
 /// The keys that belong to no single kind of task.
-pub const SHARED: [Key; 12] = [
+pub const SHARED: [Key; 16] = [
     Key {
         table: "",
         name: "schema",
@@ -127,6 +127,38 @@ pub const SHARED: [Key; 12] = [
         default: REQUIRED,
         meaning: "the last day on which it may",
         example: "2026-12-31",
+    },
+    Key {
+        table: "policy",
+        name: "allow",
+        sort: "array of tables",
+        default: "none",
+        meaning: "what would be lost for good, and may be",
+        example: "[]",
+    },
+    Key {
+        table: "policy.allow",
+        name: "action",
+        sort: "string",
+        default: REQUIRED,
+        meaning: "what may be done: `replace` or `delete`",
+        example: "\"replace\"",
+    },
+    Key {
+        table: "policy.allow",
+        name: "resource",
+        sort: "string",
+        default: REQUIRED,
+        meaning: "to which resource, as a plan prints it",
+        example: "\"StatefulSet codefresh/redis\"",
+    },
+    Key {
+        table: "policy.allow",
+        name: "reason",
+        sort: "string",
+        default: REQUIRED,
+        meaning: "why; it is printed",
+        example: "\"its data is in the backup of Friday\"",
     },
 ];
 

@@ -4,6 +4,7 @@
 //! Sources ─parse▶ DesiredState ─compile▶ Tasks ─survey▶ Answers ─expand▶ ResourceGraph ─observe▶ Observations
 //!         ─plan▶ Plan ─execute▶ Event* ─fold▶ Report
 //!                Plan ─drift▶ Drift
+//!                PlanFile × PlanFile ─compare▶ Comparison
 //! ```
 //!
 //! Only `survey`, `observe` and `execute` touch the world, and only through a [`driver::Driver`] and the key `W` that
@@ -33,6 +34,10 @@ pub mod observe;
 pub mod change;
 
 pub mod plan;
+
+pub mod policy;
+
+pub mod planfile;
 
 pub mod ignore;
 

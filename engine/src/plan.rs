@@ -191,7 +191,8 @@ fn step<W>(driver: &dyn Driver<W>, resource: &Arc<Resource>, change: Change, see
     };
     let wanted = resource.want.is_something();
     let settled = !change.action.writes() && (idle || !wanted || driver.settled(resource, &evidence) == Settled::Yes);
-    // A live document is large; only a step that writes needs it again.
-    let seen = if change.action.writes() { seen } else { Observation::Absent };
+    // A live document is large; only a step that writes, or may yet, needs it again.
+    let may_write = change.action.writes() || change.unless_agreed.is_some();
+    let seen = if may_write { seen } else { Observation::Absent };
     Step { resource: Arc::clone(resource), change, seen, settled }
 }

@@ -281,8 +281,9 @@ impl Lease {
         let State::Held(taken) = self.state.borrow().clone() else { return Ok(()) };
         self.state.send_replace(State::Over);
         let Place { namespace, name } = &self.place;
-        let delete =
-            |revision: &str| Call::delete_unmoved(&Place::kind(), namespace, name, &taken.uid, revision).within(LIMIT);
+        let delete = |revision: &str| {
+            Call::delete(&Place::kind(), namespace, name, Some(&taken.uid)).of_revision(revision).within(LIMIT)
+        };
         match kube.send(&delete(&taken.revision)).await {
             Err(error) if error.is_conflict() => match self.place.read(kube).await? {
                 Some(claim) if claim.standing(&self.holder) == Standing::Ours => {

@@ -17,6 +17,7 @@ pub mod platform;
 mod private;
 pub mod run;
 pub mod secrets;
+pub mod shared_key;
 pub mod undo;
 pub mod vault;
 pub mod world;

@@ -10,9 +10,11 @@ use std::{env, fmt};
 use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::facts::{Cluster, Facts};
 use cfrt_engine::plan::Plan;
+use cfrt_engine::planfile::digest;
 use cfrt_engine::resource::{Address, Resource};
 use kube::config::Config;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::cache_folder::CacheFolder;
 use crate::drivers::hook::HookRuns;
@@ -30,7 +32,8 @@ use crate::kube::watch::Watches;
 use crate::last_apply::LastApply;
 use crate::lease::Lease;
 use crate::run::Run;
-use crate::vault::Vault;
+use crate::shared_key;
+use crate::vault::{Vault, hexadecimal};
 
 /// How long the first answer may take: it is a small one, and nobody waits a minute to learn that a cluster is down.
 const FIRST_ANSWER: Duration = Duration::from_secs(15);
@@ -56,6 +59,18 @@ pub struct Surroundings {
     pub helm: Option<PathBuf>,
     /// Where renderings are cached; the user's cache folder where nothing is said.
     pub cache: Option<PathBuf>,
+    /// With which key secrets are sealed.
+    pub sealing: Sealing,
+}
+
+/// With which key secrets are sealed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sealing {
+    /// One that is kept with the renderings and that nobody else has.
+    #[default]
+    Own,
+    /// The one that all have who work on the release, where there is one: a plan file is read elsewhere.
+    Shared,
 }
 
 /// The cluster that is worked on, as people know it.
@@ -67,6 +82,8 @@ pub struct Target {
     pub uid: String,
     /// The API server's version, as `v1.34.4`.
     pub version: String,
+    /// The digest of the certificates by which it is known to be the one that is meant; empty where the system's own decide.
+    pub authority: String,
 }
 
 /// The handles to the world.
@@ -86,6 +103,8 @@ pub struct World {
     pub watches: Watches,
     /// The secrets, sealed.
     pub vault: Arc<Vault>,
+    /// What tells the key that all share from another one, where secrets are sealed with it.
+    pub shared_key: Option<String>,
     /// Helm, and what it renders in this run.
     pub charts: Charts,
     /// How the hooks went that ran so far.
@@ -115,15 +134,19 @@ impl World {
     pub async fn connect(facts: &Facts, access: Access, around: Surroundings) -> Result<Self, DriverError> {
         let cluster = &facts.cluster;
         let cache = CacheFolder::find(around.cache, |name| env::var_os(name))?;
-        let vault = Vault::at(cache.path()).map_err(|error| DriverError::new("opening the cache", error))?;
+        let own = Vault::at(cache.path()).map_err(|error| DriverError::new("opening the cache", error))?;
         let (config, context) = configuration(cluster).await?;
         let release = ReleaseName::of(&facts.runtime);
-        let (kube, Known { uid, discovery, last_apply }) = reach(&config, &release).await?;
+        let question = Questions { release: release.clone(), sealing: around.sealing };
+        let (kube, Known { uid, discovery, last_apply, shared_key }) = reach(&config, &question).await?;
         check_pin(cluster, &uid)?;
+        let vault = shared_key.map_or(own, Vault::new);
+        let shared_key = shared_key.map(|_| shared_key::id(&vault));
         let target = Target {
             context: context.clone().unwrap_or_else(|| "in-cluster".to_owned()),
             uid,
             version: discovery.version.clone(),
+            authority: authority(&config),
         };
         let vault = Arc::new(vault);
         let charts = Charts::new(Search::from_environment(around.helm), cache.path().to_owned(), Arc::clone(&vault));
@@ -136,6 +159,7 @@ impl World {
             last_apply,
             watches,
             vault,
+            shared_key,
             charts,
             hook_runs: HookRuns::default(),
             cache,
@@ -201,17 +225,23 @@ impl World {
 }
 
 /// Sends the first requests, and falls back to HTTP/1.1 where the server, or a proxy before it, knows nothing newer.
-async fn reach(config: &Config, release: &ReleaseName) -> Result<(Kube, Known), DriverError> {
+async fn reach(config: &Config, questions: &Questions) -> Result<(Kube, Known), DriverError> {
     let kube = logged_in(config, LOGIN, move |config| Kube::new(config, Access::ReadOnly)).await?;
-    match ask(&kube, release).await {
+    match ask(&kube, questions).await {
         Ok(known) => Ok((kube, known)),
         Err(ApiError::Transport(_)) => {
             let kube = logged_in(config, LOGIN, move |config| Kube::plain(config, Access::ReadOnly)).await?;
-            let known = ask(&kube, release).await.map_err(|error| unreachable(config, error))?;
+            let known = ask(&kube, questions).await.map_err(|error| unreachable(config, error))?;
             Ok((kube, known))
         }
         Err(error) => Err(unreachable(config, error)),
     }
+}
+
+/// What has to be known of a cluster before anything else.
+struct Questions {
+    release: ReleaseName,
+    sealing: Sealing,
 }
 
 /// Which cluster it is, what it knows, and what was proved about the release in it.
@@ -219,12 +249,28 @@ struct Known {
     uid: String,
     discovery: Discovery,
     last_apply: LastApply,
+    shared_key: Option<[u8; 32]>,
 }
 
-async fn ask(kube: &Kube, release: &ReleaseName) -> Result<Known, ApiError> {
+async fn ask(kube: &Kube, Questions { release, sealing }: &Questions) -> Result<Known, ApiError> {
     let last_apply = async { Ok(LastApply::read(kube, release).await) };
-    let (uid, discovery, last_apply) = futures::try_join!(uid(kube), Discovery::ask(kube), last_apply)?;
-    Ok(Known { uid, discovery, last_apply })
+    let shared_key = async {
+        match sealing {
+            Sealing::Own => Ok(None),
+            Sealing::Shared => shared_key::read(kube, release).await,
+        }
+    };
+    let asked = futures::try_join!(uid(kube), Discovery::ask(kube), last_apply, shared_key)?;
+    let (uid, discovery, last_apply, shared_key) = asked;
+    Ok(Known { uid, discovery, last_apply, shared_key })
+}
+
+/// One digest for the certificates that the kubeconfig trusts, in whatever order they stand there.
+fn authority(config: &Config) -> String {
+    let mut certificates: Vec<String> =
+        config.root_cert.iter().flatten().map(|der| hexadecimal(&Sha256::digest(der))).collect();
+    certificates.sort();
+    if certificates.is_empty() { String::new() } else { digest(&certificates.join(" ")) }
 }
 
 /// The UID of `kube-system`, which tells one cluster from another; empty where we may not see it.
@@ -244,7 +290,7 @@ fn unreachable(config: &Config, error: ApiError) -> DriverError {
         ApiError::Junk(_) => NO_API_SERVER,
         ApiError::Old => TOO_OLD,
         ApiError::Status { reason, .. } if reason.is_empty() => NO_API_SERVER,
-        ApiError::Status { .. } | ApiError::ReadOnly(_) | ApiError::Closed(_) => "",
+        ApiError::Status { .. } | ApiError::Immutable { .. } | ApiError::ReadOnly(_) | ApiError::Closed(_) => "",
         ApiError::Transport(_) | ApiError::Slow(_) => {
             "is the cluster up, and is this the right context? `kubectl version` asks the same server"
         }

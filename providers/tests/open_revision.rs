@@ -145,7 +145,7 @@ async fn planned(folder: &Path, scene: &Scene) -> (World, Step) {
     sources.push("desired.toml", text);
     let tasks = parse(&sources).and_then(|desired| compile(&desired, &KINDS)).expect("it is right");
     let helm = std::env::var_os("CFRT_HELM4").expect("the variable names a helm");
-    let around = Surroundings { helm: Some(helm.into()), cache: Some(folder.join("cache")) };
+    let around = Surroundings { helm: Some(helm.into()), cache: Some(folder.join("cache")), ..Surroundings::default() };
     let world = World::connect(&tasks.facts, Access::ReadWrite, around).await.expect("the cluster is there");
     let drivers = cfrt_providers::drivers();
     let answers = survey(&tasks, &drivers, &world).await.expect("the chart can be rendered");

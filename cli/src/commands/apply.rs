@@ -10,21 +10,23 @@ use cfrt_engine::driver::{Discreet, DriverError, Drivers, Fault};
 use cfrt_engine::event::{Event, Failure, Outcome};
 use cfrt_engine::execute::{Options, execute};
 use cfrt_engine::plan::{Plan, Step};
+use cfrt_engine::planfile::{PlanFile, compare};
 use cfrt_engine::report::Report;
 use cfrt_engine::resource::ResourceId;
 use cfrt_providers::journal::{self, End, Journal, Opening};
-use cfrt_providers::world::Access;
+use cfrt_providers::world::{Access, Sealing, Surroundings};
 use tokio::sync::{mpsc, watch};
 
-use crate::args::{ApplyArguments, Output};
+use crate::args::{ApplyArguments, CommonArguments, Output, WriteArguments};
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
-use crate::pipeline::{Prepared, TaskNote, prepare, remember};
+use crate::pipeline::{Prepared, TaskNote, around, look, remember};
+use crate::planfile;
 use crate::render::clean::clean;
 use crate::render::json::{self, Outcomes};
 use crate::render::progress::Progress;
 use crate::render::words::plural;
-use crate::render::{failure, text};
+use crate::render::{approved, failure, text};
 use crate::screen;
 use crate::trouble::Trouble;
 
@@ -37,12 +39,49 @@ const TICK: Duration = Duration::from_millis(100);
 ///
 /// What kept the plan from being made, printed or agreed to; what happens while it is carried out is in the exit code.
 pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
-    let prepared = prepare(&arguments.common, Access::ReadWrite).await?;
-    let Carried { exit, remembers } = carry_through(arguments, prepared, "apply").await?;
+    let approved = arguments.plan.as_deref().map(planfile::read).transpose()?;
+    let arguments = agreed_to(arguments, approved.as_ref());
+    let prepared = prepare(&arguments.common, approved.as_ref()).await?;
+    if let Some(approved) = &approved {
+        hold_against(approved, &prepared)?;
+    }
+    let Carried { exit, remembers } =
+        carry_through(&arguments, prepared, &Meaning { command: "apply", approved: approved.as_ref() }).await?;
     if remembers && exit == Exit::Done {
         tell_if_forgotten(remember(&arguments.common).await);
     }
     Ok(exit)
+}
+
+/// What is to be carried out: a plan file names its file itself, and whoever approved it has agreed.
+fn agreed_to(arguments: &ApplyArguments, approved: Option<&PlanFile>) -> WriteArguments {
+    let ApplyArguments { file, plan, output, helm, yes } = arguments;
+    let named = plan.as_deref().zip(approved).map(|(path, approved)| planfile::desired(path, approved));
+    let file = file.clone().or(named).unwrap_or_default();
+    let common = CommonArguments { file, output: *output, helm: helm.clone() };
+    WriteArguments { common, yes: *yes || approved.is_some() }
+}
+
+/// The plan of now. What is held against a plan file has its secrets sealed as that has them.
+async fn prepare(common: &CommonArguments, approved: Option<&PlanFile>) -> Result<Prepared, Trouble> {
+    let shared = approved.is_some_and(|approved| approved.key.is_some());
+    let sealing = if shared { Sealing::Shared } else { Sealing::Own };
+    look(&common.file, Surroundings { sealing, ..around(common.helm.as_ref()) }, Access::ReadWrite).await
+}
+
+/// Makes sure that nothing but what was approved would be done.
+fn hold_against(approved: &PlanFile, prepared: &Prepared) -> Result<(), Trouble> {
+    let comparison = compare(approved, &planfile::now(approved, prepared));
+    if !comparison.is_same() {
+        screen::tell(&approved::differences(&comparison));
+        return Err(Trouble::StalePlanFile);
+    }
+    screen::tell(&match comparison.already_so {
+        0 => String::new(),
+        1 => "note: 1 approved step needs nothing any more\n".to_owned(),
+        many => format!("note: {many} approved steps need nothing any more\n"),
+    });
+    Ok(())
 }
 
 /// What came of a plan that was shown.
@@ -72,9 +111,9 @@ fn tell_if_forgotten(remembered: Result<(), Trouble>) {
 ///
 /// As [`run`].
 pub(crate) async fn carry_through(
-    arguments: &ApplyArguments,
+    arguments: &WriteArguments,
     mut prepared: Prepared,
-    command: &'static str,
+    meaning: &Meaning<'_>,
 ) -> Result<Carried, Trouble> {
     let output = arguments.common.output;
     if output == Output::Text {
@@ -91,7 +130,7 @@ pub(crate) async fn carry_through(
         if output == Output::Text {
             screen::tell("\n");
         }
-        let opening = opening(arguments, &prepared, command);
+        let opening = opening(arguments, &prepared, meaning);
         carry_out_recorded(&mut prepared, opening).await
     } else {
         Ended::without_a_start(Exit::Interrupted)
@@ -100,11 +139,20 @@ pub(crate) async fn carry_through(
     Ok(Carried { exit, remembers: ended.report.done > 0 || (prepared.forgotten && arguments.yes) })
 }
 
+/// What a run is for, as its journal and its lease say it.
+pub(crate) struct Meaning<'a> {
+    /// The command.
+    pub(crate) command: &'static str,
+    /// The plan file that was approved, where there is one.
+    pub(crate) approved: Option<&'a PlanFile>,
+}
+
 /// What the journal says in the beginning.
-fn opening(arguments: &ApplyArguments, prepared: &Prepared, command: &str) -> Opening {
-    let digest = journal::digest(&json::plan(&prepared.about, &prepared.plan));
+fn opening(arguments: &WriteArguments, prepared: &Prepared, meaning: &Meaning<'_>) -> Opening {
+    let own = || journal::digest(&json::plan(&prepared.about, &prepared.plan));
+    let digest = meaning.approved.map_or_else(own, |approved| approved.approval().to_owned());
     let file = arguments.common.file.file_name().unwrap_or_default().to_string_lossy();
-    Opening::of(&prepared.plan, command, &digest, &file)
+    Opening::of(&prepared.plan, meaning.command, &digest, &file)
 }
 
 /// Carries a plan out under the lease of its release, and writes down in its journal how it went.
@@ -196,7 +244,7 @@ impl Ended {
     }
 }
 
-async fn agreed(arguments: &ApplyArguments, prepared: &mut Prepared) -> Result<bool, Trouble> {
+async fn agreed(arguments: &WriteArguments, prepared: &mut Prepared) -> Result<bool, Trouble> {
     if arguments.yes {
         return Ok(true);
     }
@@ -319,142 +367,4 @@ fn conclude(output: Output, prepared: &Prepared, ended: &Ended) -> Result<Exit, 
 }
 
 #[cfg(test)]
-mod tests {
-    use cfrt_engine::change::Change;
-    use cfrt_engine::driver::{Applied, Driver, Effect, Evidence, Observation, Settled, Wanted};
-    use cfrt_engine::resource::Resource;
-    use cfrt_engine::task::{Answer, Question};
-    use futures::stream::{self, BoxStream, StreamExt as _};
-
-    use super::*;
-    use crate::render::samples::{about, core, plan, sample};
-
-    /// A driver that is told by a resource's name what to do: `fails`, `hangs`, `waits`, `busy`, or anything else to succeed.
-    struct Told;
-
-    impl Driver<()> for Told {
-        fn name(&self) -> &'static str {
-            "object"
-        }
-
-        fn answer<'a>(&'a self, _: &'a (), _: &'a Question) -> Effect<'a, Answer> {
-            unreachable!("nothing is asked")
-        }
-
-        fn observe<'a>(&'a self, _: &'a (), _: &'a [Wanted<'a>]) -> Effect<'a, Vec<Observation>> {
-            Box::pin(async { Ok(vec![Observation::Absent]) })
-        }
-
-        fn diff(&self, _: &Resource, _: &Observation) -> Change {
-            Change::of(Action::Keep)
-        }
-
-        fn obstacle(&self, step: &cfrt_engine::plan::Step) -> Option<DriverError> {
-            let busy = step.resource.id.address.name == "busy";
-            busy.then(|| DriverError::new("opening it", "someone is at work").fault(Fault::Locked))
-        }
-
-        fn apply<'a>(&'a self, _: &'a (), step: &'a cfrt_engine::plan::Step) -> Effect<'a, Applied> {
-            Box::pin(async {
-                match step.resource.id.address.name.as_str() {
-                    "fails" => Err(DriverError::new("creating it", "no").fault(Fault::Forbidden)),
-                    "hangs" => std::future::pending().await,
-                    _ => Ok(Applied { wrote: true, ..Applied::default() }),
-                }
-            })
-        }
-
-        fn follow<'a>(&'a self, _: &'a (), resource: &'a Resource) -> BoxStream<'a, Result<Evidence, DriverError>> {
-            let waits = resource.id.address.name == "waits";
-            if waits { stream::pending().boxed() } else { stream::empty().boxed() }
-        }
-
-        fn settled(&self, _: &Resource, _: &Evidence) -> Settled {
-            Settled::Yes
-        }
-    }
-
-    fn planned(names: &[&str], action: Action) -> Plan {
-        let sample = |name: &&str| sample("chart", core("ConfigMap", name), Change::of(action));
-        plan(names.iter().map(sample).collect())
-    }
-
-    #[test]
-    fn a_plan_of_which_a_step_can_not_be_begun_is_not_begun_at_all() {
-        let before =
-            |names, action| Ended::before_obstacles(&planned(names, action), &Drivers::<()>::new(vec![Box::new(Told)]));
-        let ended = before(&["a", "busy"], Action::Create).expect("one of them is busy");
-        assert_eq!((ended.exit, ended.started, ended.report.failed.len()), (Exit::Locked, false, 1));
-        assert!(before(&["a", "busy"], Action::Keep).is_none(), "nothing is to be begun");
-        assert!(before(&["a"], Action::Create).is_none());
-    }
-
-    async fn carried_out(names: &[&str], interrupts: usize) -> Ended {
-        let plan = planned(names, Action::Create);
-        let watcher = Watcher::new(&about(&[("chart", &[])]).tasks, &plan, Arc::default());
-        let interrupts = stream::iter(vec![(); interrupts]).then(|()| a_while()).chain(stream::pending());
-        let mut interrupts = Interrupts::of(interrupts);
-        carry_out(&plan, &Drivers::new(vec![Box::new(Told)]), &(), &mut interrupts, watcher, std::future::pending())
-            .await
-    }
-
-    #[tokio::test]
-    async fn a_lease_that_is_lost_ends_the_waiting_and_is_no_interrupt() {
-        let plan = planned(&["waits", "a"], Action::Create);
-        let watcher = Watcher::new(&about(&[("chart", &[])]).tasks, &plan, Arc::default());
-        let lost = async {
-            a_while().await;
-            "it was taken over".to_owned()
-        };
-        let mut interrupts = Interrupts::of(stream::pending());
-        let ended = carry_out(&plan, &Drivers::new(vec![Box::new(Told)]), &(), &mut interrupts, watcher, lost).await;
-        let Ended { report, interrupted, aborted, exit, .. } = ended;
-        assert_eq!((report.done, report.not_awaited, interrupted, aborted), (1, 1, false, false));
-        assert_eq!(exit, Exit::Locked);
-    }
-
-    /// As long as the run needs to come as far as it can by itself.
-    async fn a_while() {
-        for _ in 0..50 {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    #[tokio::test]
-    async fn every_event_is_in_the_report_when_it_is_over() {
-        let ended = carried_out(&["a", "b", "c"], 0).await;
-        assert_eq!((ended.report.done, ended.outcomes.len(), ended.exit), (3, 3, Exit::Done));
-    }
-
-    #[tokio::test]
-    async fn a_failure_gives_its_exit_code() {
-        let ended = carried_out(&["fails", "a"], 0).await;
-        let id = ResourceId::whole(core("ConfigMap", "fails"));
-        assert!(matches!(ended.outcomes.get(&id), Some(Outcome::Failed(_))));
-        assert_eq!(ended.exit, Exit::NotPermitted);
-    }
-
-    #[tokio::test]
-    async fn the_first_interrupt_ends_the_waiting() {
-        let ended = carried_out(&["waits", "a"], 1).await;
-        let Ended { report, interrupted, exit, .. } = ended;
-        assert_eq!((report.done, report.not_awaited, interrupted, exit), (1, 1, true, Exit::Interrupted));
-    }
-
-    #[tokio::test]
-    async fn the_first_interrupt_does_not_end_a_write() {
-        let run = carried_out(&["hangs"], 1);
-        let finished = tokio::select! {
-            biased;
-            _ = run => true,
-            () = async { a_while().await; a_while().await } => false,
-        };
-        assert!(!finished);
-    }
-
-    #[tokio::test]
-    async fn the_second_interrupt_ends_it_at_once() {
-        let ended = carried_out(&["hangs"], 2).await;
-        assert_eq!((ended.outcomes.len(), ended.aborted, ended.exit), (0, true, Exit::Interrupted));
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::args::{DriftArguments, Report};
 use crate::exit::Exit;
 use crate::file;
-use crate::pipeline::{About, Prepared, look};
+use crate::pipeline::{About, Prepared, around, look};
 use crate::render::{drift as text, failure, json, junit, markdown, metrics};
 use crate::screen;
 use crate::trouble::Trouble;
@@ -31,7 +31,7 @@ pub(crate) async fn run(arguments: &DriftArguments) -> Result<Exit, Trouble> {
 }
 
 async fn tell(arguments: &DriftArguments) -> Result<Exit, Trouble> {
-    let prepared = look(&arguments.file, arguments.helm.clone(), Access::ReadOnly).await?;
+    let prepared = look(&arguments.file, around(arguments.helm.as_ref()), Access::ReadOnly).await?;
     let found = drift(&prepared.plan, &prepared.about.facts.ignore, today());
     let exit = Exit::of_drift(&found, arguments.detailed_exit_code);
     screen::print(&shown(arguments, &prepared, &found, exit))?;

@@ -5,7 +5,7 @@ use cfrt_providers::world::Access;
 use crate::args::{GraphArguments, Picture};
 use crate::exit::Exit;
 use crate::load::load;
-use crate::pipeline::{draw, tasks};
+use crate::pipeline::{around, draw, tasks};
 use crate::render::drawing::Drawing;
 use crate::screen;
 use crate::trouble::Trouble;
@@ -17,7 +17,7 @@ use crate::trouble::Trouble;
 /// What kept it from being known or printed.
 pub(crate) async fn run(arguments: &GraphArguments) -> Result<Exit, Trouble> {
     let drawing = if arguments.resources {
-        let drawn = draw(&arguments.file, arguments.helm.clone(), Access::ReadOnly).await?;
+        let drawn = draw(&arguments.file, around(arguments.helm.as_ref()), Access::ReadOnly).await?;
         Drawing::of_resources(&drawn.graph, &drawn.notes)
     } else {
         Drawing::of_tasks(&tasks(&load(&arguments.file)?)?)

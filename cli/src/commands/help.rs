@@ -21,6 +21,8 @@ pub(crate) fn run(topic: Option<Topic>) -> Result<Exit, Trouble> {
         Some(Topic::Plan) => command_help(Some("plan")),
         Some(Topic::Drift) => command_help(Some("drift")),
         Some(Topic::Apply) => command_help(Some("apply")),
+        Some(Topic::Show) => command_help(Some("show")),
+        Some(Topic::Verify) => command_help(Some("verify")),
         Some(Topic::Unadopt) => command_help(Some("unadopt")),
         Some(Topic::History) => command_help(Some("history")),
         Some(Topic::Explain) => command_help(Some("explain")),

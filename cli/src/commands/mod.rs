@@ -10,7 +10,9 @@ mod history;
 mod plan;
 mod schedule;
 mod schema;
+mod show;
 mod unadopt;
+mod verify;
 
 use crate::args::Command;
 use crate::exit::Exit;
@@ -26,6 +28,8 @@ pub(crate) async fn run(command: Command) -> Result<Exit, Trouble> {
         Command::Plan(arguments) => plan::run(&arguments).await,
         Command::Drift(arguments) => drift::run(&arguments).await,
         Command::Apply(arguments) => apply::run(&arguments).await,
+        Command::Show { plan_file } => show::run(&plan_file),
+        Command::Verify { plan_file } => verify::run(&plan_file),
         Command::Unadopt(arguments) => unadopt::run(&arguments).await,
         Command::History(arguments) => history::run(&arguments).await,
         Command::Schedule(arguments) => schedule::run(&arguments).await,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::args::ScheduleArguments;
 use crate::exit::Exit;
 use crate::load::load;
-use crate::pipeline::{Drawn, draw, tasks};
+use crate::pipeline::{Drawn, around, draw, tasks};
 use crate::schedule::files::{Package, package};
 use crate::schedule::objects::Schedule;
 use crate::screen;
@@ -26,7 +26,7 @@ pub(crate) async fn run(arguments: &ScheduleArguments) -> Result<Exit, Trouble> 
     let (release, runtime) = (facts.runtime.release.get_ref().as_str(), facts.runtime.namespace.get_ref().as_str());
     let namespace = arguments.namespace.as_deref().unwrap_or(runtime);
     beside_its_token(&package, namespace, runtime)?;
-    let drawn = draw(&arguments.file, arguments.helm.clone(), Access::ReadOnly).await?;
+    let drawn = draw(&arguments.file, around(arguments.helm.as_ref()), Access::ReadOnly).await?;
     let rights = with_records(&drawn, &package, runtime);
     let schedule = Schedule {
         release,

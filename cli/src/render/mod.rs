@@ -1,5 +1,6 @@
 //! Plans, events, reports and mistakes to what people and programs read. Nothing here asks the engine anything.
 
+pub(crate) mod approved;
 pub(crate) mod clean;
 pub(crate) mod drawing;
 pub(crate) mod drift;
@@ -13,6 +14,7 @@ pub(crate) mod markdown;
 pub(crate) mod metrics;
 mod mistakes;
 mod plain;
+pub(crate) mod planned;
 pub(crate) mod progress;
 mod secret;
 mod terminal;

@@ -4,7 +4,7 @@ use cfrt_engine::resource::Address;
 use serde_json::Value;
 
 /// How a secret's stand-in begins.
-const SEAL: &str = "sealed:";
+pub(crate) const SEAL: &str = "sealed:";
 
 /// What stands for a secret inside a larger value.
 const HIDDEN: &str = "(secret)";
@@ -56,7 +56,7 @@ fn in_a_variable(path: &str) -> Option<String> {
 }
 
 /// A value without the secrets inside it: of variables, and of a ConfigMap as a whole.
-fn masked(address: &Address, path: &str, value: &Value) -> Value {
+pub(crate) fn masked(address: &Address, path: &str, value: &Value) -> Value {
     let is_data = address.kind == "v1/ConfigMap" && matches!(path, "data" | "binaryData");
     match value {
         Value::Array(items) => items.iter().map(|item| masked(address, path, item)).collect(),

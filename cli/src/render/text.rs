@@ -28,7 +28,8 @@ pub(crate) fn plan(about: &About, plan: &Plan) -> String {
     }
     lines.push(String::new());
     lines.extend(about.tasks.iter().flat_map(|task| &task.remarks).flat_map(|remark| note(remark)));
-    lines.push(conclusion(plan));
+    let marks: Counts = plan.steps.iter().map(Mark::of).collect();
+    lines.push(conclusion(&marks, plan.steps.iter().filter(|step| replaces_earlier(step)).count()));
     lines.iter().fold(String::new(), |mut text, line| {
         writeln!(text, "{}", line.trim_end()).unwrap_or_default();
         text
@@ -125,13 +126,17 @@ fn summary(steps: &[&Step], nothing: &str) -> String {
         return format!("{} {}", Mark::Keep.painted(), name(&only.resource.id));
     }
     let count = |mark| steps.iter().filter(|step| Mark::of(step) == mark).count();
-    let kept = count(Mark::Keep);
-    if kept == steps.len() {
+    counted(count, count(Mark::Keep), steps.len())
+}
+
+/// How much of what happens to the resources of a task: `+ 3, ~ 2 of 155`.
+pub(crate) fn counted(count: impl Fn(Mark) -> usize, kept: usize, all: usize) -> String {
+    if kept == all {
         return format!("{} {kept}", Mark::Keep.painted());
     }
     let acting = Mark::ALL.into_iter().filter(|mark| *mark != Mark::Keep && count(*mark) > 0);
     let acting: Vec<String> = acting.map(|mark| format!("{} {}", mark.painted(), count(mark))).collect();
-    let of_all = if kept > 0 { format!(" of {}", steps.len()) } else { String::new() };
+    let of_all = if kept > 0 { format!(" of {all}") } else { String::new() };
     format!("{}{of_all}", acting.join(", "))
 }
 
@@ -184,14 +189,18 @@ fn replaces_earlier(step: &Step) -> bool {
         && !hook::goes_on(step)
 }
 
-fn conclusion(plan: &Plan) -> String {
-    let count = |mark| plan.steps.iter().filter(|step| Mark::of(step) == mark).count();
-    if count(Mark::Keep) == plan.steps.len() {
-        return format!("Nothing to do: {}.", Mark::Keep.counted(plan.steps.len()));
+/// What happens to each resource of a plan.
+pub(crate) type Counts = Vec<Mark>;
+
+/// What a plan comes to, in one line; `replacing` counts the hooks that take the place of what an earlier run left.
+pub(crate) fn conclusion(marks: &[Mark], replacing: usize) -> String {
+    let count = |mark| marks.iter().filter(|found| **found == mark).count();
+    if count(Mark::Keep) == marks.len() {
+        return format!("Nothing to do: {}.", Mark::Keep.counted(marks.len()));
     }
     let counted = Mark::ALL.into_iter().filter(|mark| count(*mark) > 0).map(|mark| mark.counted(count(mark)));
     let harmless = count(Mark::Delete) + count(Mark::Replace) == 0;
-    let replacing = match plan.steps.iter().filter(|step| replaces_earlier(step)).count() {
+    let replacing = match replacing {
         0 => String::new(),
         1 => " 1 hook replaces what an earlier run left.".to_owned(),
         many => format!(" {many} hooks replace what an earlier run left."),

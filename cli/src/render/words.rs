@@ -97,6 +97,25 @@ impl Mark {
         }
     }
 
+    /// The one that a plan's JSON has this word for.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mark| *mark != Self::Hidden && mark.word() == word)
+    }
+
+    /// Its word in a plan's JSON.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Migrate => "migrate",
+            Self::Create | Self::Hidden => "create",
+            Self::Run => "run",
+            Self::Update => "update",
+            Self::Replace => "replace",
+            Self::Delete => "delete",
+            Self::Refuse => "refuse",
+        }
+    }
+
     /// The sign in its colour.
     pub(crate) fn painted(self) -> String {
         paint(self.style(), self.sign())

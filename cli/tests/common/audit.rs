@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::process::until;
 use super::scenario::Scenario;
+use super::secrets;
 use super::tools;
 
 /// A place in the audit log.
@@ -33,8 +34,14 @@ fn about(path: &Path) -> Metadata {
 }
 
 /// What `cfrt` has asked for since a mark that belongs to a scenario, in the order in which it was answered.
+///
+/// The log has no bodies of Secrets; nothing else may have the token of a scenario in it.
+#[track_caller]
 pub(crate) fn since(mark: Mark, scenario: &Scenario) -> Vec<Event> {
-    everything_since(mark, scenario).into_iter().filter(|event| event.is_ours() && scenario.owns(event)).collect()
+    let ours = everything_since(mark, scenario).into_iter().filter(|event| event.is_ours() && scenario.owns(event));
+    let ours: Vec<Event> = ours.collect();
+    ours.iter().for_each(|event| secrets::absent(secrets::TOKEN, event.0.to_string().as_bytes(), &event.told()));
+    ours
 }
 
 /// What anyone has asked for since a mark.
@@ -182,6 +189,11 @@ impl Event {
     /// Whether its object is one of the books that an apply keeps of itself: its lease, or its journal.
     pub(crate) fn is_book(&self, release: &str) -> bool {
         self.is_lease(release) || self.is_journal(release)
+    }
+
+    /// Whether it makes the key by which plan files fingerprint secrets.
+    pub(crate) fn is_key(&self) -> bool {
+        self.verb() == "create" && self.resource() == "secrets" && self.name() == "cfrt-key"
     }
 
     /// `patch configmaps ns/name`

@@ -63,10 +63,10 @@ impl Judged {
         self
     }
 
-    /// The requests that were to change something, but for our own books, which are judged by themselves.
+    /// The requests that were to change something, but for our own books, which are judged by themselves, and the key of plan
+    /// files.
     pub(crate) fn writes(&self) -> Vec<&Event> {
-        let kept =
-            |event: &&Event| event.is_last_apply() || event.is_lease(&self.release) || event.is_journal(&self.release);
+        let kept = |event: &&Event| event.is_last_apply() || event.is_key() || event.is_book(&self.release);
         audit::mutating(&self.events).into_iter().filter(|event| !kept(event)).collect()
     }
 
@@ -90,6 +90,8 @@ impl Judged {
         assert!(unannounced.is_empty(), "written, and not announced: {unannounced:#?}");
         let remembered = audit::mutating(&self.events).iter().filter(|event| event.is_last_apply()).count();
         let wrote = self.ran.code == 0 && self.plan.writing().next().is_some();
+        let keys = audit::mutating(&self.events).iter().filter(|event| event.is_key()).count();
+        assert!(keys <= 1, "one key is enough");
         assert!(remembered <= 1 && (remembered == 1 || !wrote), "an apply that ended well is written down once");
     }
 

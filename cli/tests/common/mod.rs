@@ -7,6 +7,7 @@ pub(crate) mod judge;
 pub(crate) mod plan;
 pub(crate) mod process;
 pub(crate) mod scenario;
+pub(crate) mod secrets;
 pub(crate) mod tools;
 pub(crate) mod words;
 pub(crate) mod world;

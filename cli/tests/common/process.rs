@@ -11,6 +11,8 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::runtime::Runtime;
 
+use super::secrets;
+
 /// Nothing that a scenario runs takes longer unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -59,12 +61,19 @@ impl Program {
         self
     }
 
-    /// Runs it to its end.
+    /// Runs it to its end. None of the tokens that it is given may be in what it prints.
+    #[track_caller]
     pub(crate) fn run(mut self) -> Ran {
         let line = format!("{:?}", self.0.as_std());
+        let given = self.0.as_std().get_envs().filter(|(name, _)| *name == "SCENARIO_TOKEN");
+        let given: Vec<String> = given.filter_map(|(_, value)| Some(value?.to_str()?.to_owned())).collect();
         let output = RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, self.0.output()).await });
         let output = output.unwrap_or_else(|_| end(&format!("{line}: still runs after {PATIENCE:?}")));
         let output = output.unwrap_or_else(|error| end(&format!("{line}: {error}")));
+        for secret in &given {
+            secrets::absent(secret, &output.stdout, "the output");
+            secrets::absent(secret, &output.stderr, "what is told");
+        }
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ran { line, stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code().unwrap_or(-1) }
     }

@@ -11,6 +11,7 @@ use super::audit::Event;
 use super::clean;
 use super::plan::Plan;
 use super::process::{Program, Ran, end};
+use super::secrets;
 use super::tools::{self, Helm};
 
 /// The runtime chart names objects that belong to the whole cluster: only one scenario at a time has them.
@@ -165,7 +166,7 @@ impl Scenario {
             .variable("CFRT_HELM", self.renderer.path())
             .variable("CFRT_CACHE", self.folder().join("cache"))
             .variable("HOME", self.folder())
-            .variable("SCENARIO_TOKEN", "not-a-secret")
+            .variable("SCENARIO_TOKEN", secrets::TOKEN)
     }
 
     /// Runs `cfrt`.
@@ -271,8 +272,21 @@ fn parsed(ran: &Ran) -> Plan {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| end(&format!("{error}: {ran}")))
 }
 
+impl Scenario {
+    /// No file of its folder has the token in it, whoever wrote it.
+    fn keeps_no_secret(&self) {
+        for file in secrets::files(self.folder()) {
+            let bytes = fs::read(&file).unwrap_or_default();
+            secrets::absent(secrets::TOKEN, &bytes, &file.to_string_lossy());
+        }
+    }
+}
+
 impl Drop for Scenario {
     fn drop(&mut self) {
         clean::up(self);
+        if !std::thread::panicking() {
+            self.keeps_no_secret();
+        }
     }
 }

@@ -107,7 +107,7 @@ fn a_copied_secret_that_is_gone_or_edited_has_moved_and_another_token_is_a_chang
         let ran = scenario.cfrt(&["drift", "desired.toml", "--output", output, "--junit", "a.xml"]).exits(3);
         let junit = std::fs::read_to_string(scenario.folder().join("a.xml")).expect("it was written");
         let said = ran.stdout + &ran.stderr + &junit;
-        let values = ["edited", "ZWRpdGVk", "not-a-secret", "bm90LWEtc2VjcmV0", "sealed:"];
+        let values = ["edited", "ZWRpdGVk", "sealed:"];
         assert!(!values.iter().any(|value| said.contains(value)), "{said}");
     }
     judge::apply(&scenario).done();

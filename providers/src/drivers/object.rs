@@ -20,7 +20,7 @@ use crate::kube::look::{key, look};
 use crate::kube::meanwhile::evidence;
 use crate::kube::path::lies_in;
 use crate::kube::settle::settled;
-use crate::kube::write::Target;
+use crate::kube::write::{Target, holding};
 use crate::undo::{self, UndoQuestion};
 use crate::world::World;
 
@@ -83,7 +83,10 @@ impl Object {
                 drop(target.update(step, document, |resource, seen| self.diff(resource, seen)).await?);
             }
             (Action::Delete, _) => target.delete(step.expects().map(|stamp| stamp.uid.as_str())).await?,
-            (Action::Keep | Action::Refuse | Action::Replace, _) | (_, None) => return Ok(Applied::default()),
+            (Action::Replace, Some(document)) => {
+                drop(target.replace(step, document, |resource, seen| self.diff(resource, seen)).await?);
+            }
+            (Action::Keep | Action::Refuse, _) | (_, None) => return Ok(Applied::default()),
         }
         Ok(Applied { wrote: true, memo: Value::Null })
     }
@@ -195,20 +198,50 @@ fn removal(resource: &Resource, live: &Value) -> Change {
         None => return keep("and by now it doesn't say any more that it belongs to this release".to_owned()),
         Some(_) => {}
     }
-    if live.pointer("/metadata/annotations/helm.sh~1resource-policy").is_some_and(|policy| policy == "keep") {
+    if is_kept_by_policy(live) {
         return keep("kept by its resource policy".to_owned());
     }
-    let kind = live["kind"].as_str().unwrap_or_default();
-    let claims =
-        live.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array).is_some_and(|claims| !claims.is_empty());
-    let protected = matches!(kind, "CustomResourceDefinition" | "Namespace" | "PersistentVolumeClaim") || claims;
-    if protected {
-        return Change::of(Action::Refuse).because(format!(
-            "no longer in the chart, but a {kind} is not deleted: what it holds would go with it; delete it by hand, \
-             or annotate it with helm.sh/resource-policy: keep"
-        ));
+    let deletion = Change::of(Action::Delete).because("no longer in the chart");
+    if !holds_much(live) {
+        return deletion;
     }
-    Change::of(Action::Delete).because("no longer in the chart")
+    let kind = live["kind"].as_str().unwrap_or_default();
+    deletion.unless_agreed(format!(
+        "no longer in the chart, but a {kind} is not deleted: what it holds would go with it; delete it by hand, annotate it with \
+         helm.sh/resource-policy: keep,\nor agree: {}",
+        agreement("delete", resource)
+    ))
+}
+
+/// Whether more goes with an object than what its document says.
+fn holds_much(live: &Value) -> bool {
+    let kind = live["kind"].as_str().unwrap_or_default();
+    let claims = live.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);
+    matches!(kind, "CustomResourceDefinition" | "Namespace" | "PersistentVolumeClaim")
+        || claims.is_some_and(|claims| !claims.is_empty())
+}
+
+fn is_kept_by_policy(live: &Value) -> bool {
+    live.pointer("/metadata/annotations/helm.sh~1resource-policy").is_some_and(|policy| policy == "keep")
+}
+
+/// How the file agrees to what is refused without that.
+fn agreement(action: &str, resource: &Resource) -> String {
+    format!("[[policy.allow]] action = \"{action}\", resource = \"{}\", reason = \"…\"", resource.id.address.short())
+}
+
+/// The change of an object of which fields that stay as they were made are to be others.
+fn replacement(resource: &Resource, live: &Value, fields: Vec<FieldChange>, immutable: &[String]) -> Change {
+    let named = immutable.join(", ");
+    let replaced = Change { fields, ..Change::of(Action::Replace).because(format!("{named} can't change")) };
+    if !holds_much(live) && !is_kept_by_policy(live) {
+        return replaced;
+    }
+    let kind = live["kind"].as_str().unwrap_or_default();
+    replaced.unless_agreed(format!(
+        "{named} can't change, and a {kind} is not deleted and made again: what it holds would go with it;\nagree: {}",
+        agreement("replace", resource)
+    ))
 }
 
 /// A change, but for one of what is to be ours and someone else has made. One that is as we want it already may stay.
@@ -276,6 +309,7 @@ fn compared(resource: &Resource, document: &Document, live: &Value, predicted: O
                 ..Change::of(Action::Refuse).because(format!("the API server refuses it: {why}"))
             };
         }
+        Some(Predicted::Immutable(immutable)) => return replacement(resource, live, compared.fields, immutable),
         Some(Predicted::Live(predicted)) if compared.hides_removals => {
             with_removals(difference(live, predicted), &compared.fields, resource, document, live)
         }
@@ -328,26 +362,5 @@ fn removes(field: &FieldChange) -> bool {
         Some(Value::Array(items)) => items.is_empty(),
         Some(Value::Object(members)) => members.is_empty(),
         Some(_) => false,
-    }
-}
-
-/// What a deletion that has begun still waits for.
-fn holding(live: &Value) -> String {
-    let listed = |pointer: &str| {
-        let items = live.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
-        items.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-    };
-    let finalizers = [listed("/metadata/finalizers"), listed("/spec/finalizers")].concat();
-    let conditions = live.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-    let remaining = conditions
-        .filter(|condition| {
-            condition["status"] == "True" && condition["type"].as_str().is_some_and(|kind| kind.ends_with("Remaining"))
-        })
-        .filter_map(|condition| condition["message"].as_str());
-    let details: Vec<&str> = remaining.collect();
-    match (finalizers.is_empty(), details.is_empty()) {
-        (_, false) => format!("it is being deleted: {}", details.join("; ")),
-        (false, true) => format!("it is being deleted, held by {finalizers}"),
-        (true, true) => "it is being deleted".to_owned(),
     }
 }

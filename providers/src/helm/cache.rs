@@ -38,7 +38,7 @@ impl Cache {
     ///
     /// What is damaged, of somebody else, or sealed with another key is as good as absent.
     pub(crate) fn load(&self, vault: &Vault, key: &str) -> Option<Rendering> {
-        let path = self.path(key);
+        let path = self.path(vault, key);
         let file: Arc<[u8]> = private::read(&path, LARGEST)?.into();
         let head_end = file.iter().position(|&byte| byte == b'\n')? + 1;
         let head = std::str::from_utf8(&file[..head_end]).ok()?;
@@ -58,14 +58,15 @@ impl Cache {
         let Ok(index) = serde_json::to_vec(&Stored::of(rendering, &mut bodies)) else { return };
         let rest = [index.as_slice(), &bodies].concat();
         let file = [head_of(vault, &rest, index.len()).as_bytes(), &rest].concat();
-        let kept = private::folder(&self.folder).and_then(|()| private::write(&self.path(key), &file));
+        let kept = private::folder(&self.folder).and_then(|()| private::write(&self.path(vault, key), &file));
         if kept.is_ok() {
             private::keep_newest(&self.folder, KEPT);
         }
     }
 
-    fn path(&self, key: &str) -> PathBuf {
-        self.folder.join(format!("{key}.json"))
+    /// Runs with different keys don't take each other's place.
+    fn path(&self, vault: &Vault, key: &str) -> PathBuf {
+        self.folder.join(format!("{key}-{}.json", &vault.digest(RENDERINGS.as_bytes())[..8]))
     }
 }
 

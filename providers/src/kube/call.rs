@@ -147,11 +147,15 @@ impl Call {
         Self::with_body(Method::DELETE, kind.path(namespace, name), JSON, &options)
     }
 
-    /// A deletion of exactly the object with this uid, in exactly this revision.
-    pub fn delete_unmoved(kind: &Resolved, namespace: &str, name: &str, uid: &str, revision: &str) -> Self {
-        let preconditions = serde_json::json!({"uid": uid, "resourceVersion": revision});
-        let options = serde_json::json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions});
-        Self::with_body(Method::DELETE, kind.path(namespace, name), JSON, &options)
+    /// The same deletion, of exactly this revision of the object.
+    #[must_use]
+    pub fn of_revision(mut self, revision: &str) -> Self {
+        let options = self.body.as_ref().and_then(|(_, bytes)| serde_json::from_slice::<Value>(bytes).ok());
+        if let Some(mut options) = options {
+            options["preconditions"]["resourceVersion"] = revision.into();
+            self.body = Some((JSON, options.to_string().into_bytes()));
+        }
+        self
     }
 
     /// The request itself.

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use tower::{BoxError, ServiceBuilder};
 
 use super::call::Call;
+use super::immutable::is_immutable;
 use crate::world::Access;
 
 /// No answer may be larger: a list of everything that a sane namespace holds is far below.
@@ -81,6 +82,14 @@ pub enum ApiError {
         /// The server's own words.
         message: String,
     },
+    /// The server refuses nothing but to change fields that stay as they were made.
+    #[error("{message}")]
+    Immutable {
+        /// The fields, as the server names them: `spec.selector`.
+        fields: Vec<String>,
+        /// The server's own words.
+        message: String,
+    },
     /// No answer came.
     #[error("{0}")]
     Transport(String),
@@ -106,6 +115,7 @@ impl ApiError {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),
+            Self::Immutable { .. } => Some(422),
             Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::Old | Self::ReadOnly(_) | Self::Closed(_) => {
                 None
             }
@@ -118,6 +128,7 @@ impl ApiError {
             Self::Status { code: 403, .. } => Fault::Forbidden,
             Self::Closed(_) => Fault::Locked,
             Self::Status { .. }
+            | Self::Immutable { .. }
             | Self::Transport(_)
             | Self::Slow(_)
             | Self::Junk(_)
@@ -131,7 +142,7 @@ impl ApiError {
         match self {
             Self::Status { code, .. } => matches!(code, 500 | 502 | 504),
             Self::Transport(_) | Self::Slow(_) | Self::Junk(_) => true,
-            Self::Old | Self::ReadOnly(_) | Self::Closed(_) => false,
+            Self::Immutable { .. } | Self::Old | Self::ReadOnly(_) | Self::Closed(_) => false,
         }
     }
 
@@ -376,13 +387,24 @@ fn refusal(reply: &Reply) -> ApiError {
     let code = reply.status.as_u16();
     match serde_json::from_slice::<Status>(&reply.body) {
         Ok(status) if !status.message.is_empty() => {
-            ApiError::Status { code, message: without_large_values(&status), reason: status.reason }
+            let message = without_large_values(&status);
+            match immutable(&status) {
+                Some(fields) if code == 422 => ApiError::Immutable { fields, message },
+                Some(_) | None => ApiError::Status { code, message, reason: status.reason },
+            }
         }
         Ok(_) | Err(_) => {
             let text: String = String::from_utf8_lossy(&reply.body).chars().take(200).collect();
             ApiError::Status { code, reason: String::new(), message: format!("HTTP {code}: {}", text.trim()) }
         }
     }
+}
+
+/// The fields of a refusal, where it is about nothing but fields that stay as they were made.
+fn immutable(status: &Status) -> Option<Vec<String>> {
+    let causes = status.details.as_ref()?.causes.as_deref().filter(|causes| !causes.is_empty())?;
+    let is_about_it = causes.iter().all(|cause| is_immutable(&cause.message));
+    is_about_it.then(|| causes.iter().map(|cause| cause.field.clone()).collect())
 }
 
 /// A server repeats what it refuses, which can be a whole pod with the secrets in it; the field and the reason are enough.

@@ -15,9 +15,9 @@ use super::compare::{Kept, compare};
 use super::discovery::Discovery;
 use super::gvk::{Gvk, Resolved};
 use super::read::{Key, ReadError, get, read};
-use super::state::states;
+use super::state::{short_digest, states};
 use crate::last_apply::Proof;
-use crate::vault::Vault;
+use crate::vault::{Vault, hexadecimal};
 use crate::world::{Access, World};
 
 /// How many dry runs are asked for at once; more only queue at the server (kube-apiserver 1.34, measured).
@@ -305,10 +305,37 @@ async fn predict_once(
         }
         // Who may only read is to learn what we can tell without asking.
         Err(ApiError::Status { code: 403, .. }) if world.access == Access::ReadOnly => Predicted::NotPermitted,
+        Err(ApiError::Immutable { fields, .. }) => made_again(world, &kind, &key, manager, body, fields).await,
         Err(ApiError::Status { code: 400 | 409 | 422 | 500, message, .. }) => Predicted::Refused(message),
         Err(error) => return Err(unpredictable(resource, error)),
     };
     Ok(Observation::Present { live: Arc::clone(live), stamp: stamp.clone(), predicted: Some(predicted) })
+}
+
+/// What comes of an object that has to be made again: the server is asked, under another name, whether it would take it,
+/// before anything is deleted for it.
+async fn made_again(
+    world: &World,
+    kind: &Resolved,
+    key: &Key,
+    manager: &str,
+    mut body: Value,
+    immutable: Vec<String>,
+) -> Predicted {
+    // Their names say what they are, so that they can be asked for under no other.
+    if kind.gvk.is_crd() || kind.gvk.kind == "Namespace" {
+        return Predicted::Immutable(immutable);
+    }
+    let name = format!("cfrt-{}", hexadecimal(&short_digest(key.name.as_bytes())));
+    body["metadata"]["name"] = Value::from(name.as_str());
+    let call = Call::apply(kind, &key.namespace, &name, manager, Apply::DryRun, &body);
+    match world.kube.send(&call).await {
+        // An address that the object itself still has can be had again once it is gone.
+        Err(ApiError::Status { code: 400 | 422, message, .. }) if !message.contains("already allocated") => {
+            Predicted::Refused(message)
+        }
+        Ok(_) | Err(_) => Predicted::Immutable(immutable),
+    }
 }
 
 /// A document as it is sent to where `live` is: secrets filled in, generated values as they are there, and nothing said of

@@ -11,6 +11,7 @@ pub mod difference;
 pub mod discovery;
 pub mod fields;
 pub mod gvk;
+mod immutable;
 pub mod lists;
 pub mod look;
 pub mod meanwhile;

@@ -18,6 +18,10 @@ use super::path::lies_in;
 use super::read::{Key, get};
 use crate::world::World;
 
+mod replace;
+
+pub(crate) use replace::holding;
+
 /// How often an object that others write at the same time is read again before we give up.
 const ATTEMPTS: usize = 5;
 
@@ -305,7 +309,12 @@ mod tests {
         let vault = Arc::new(Vault::new([7; 32]));
         let nothing = String::new();
         World {
-            target: world::Target { context: nothing.clone(), uid: nothing.clone(), version: nothing },
+            target: world::Target {
+                context: nothing.clone(),
+                uid: nothing.clone(),
+                version: nothing.clone(),
+                authority: nothing,
+            },
             kube,
             lists: Lists::default(),
             last_apply: crate::last_apply::LastApply::default(),
@@ -313,6 +322,7 @@ mod tests {
             watches: Watches::default(),
             charts: Charts::new(Search::from_environment(None), std::env::temp_dir(), Arc::clone(&vault)),
             vault,
+            shared_key: None,
             hook_runs: HookRuns::default(),
             heartbeats: Heartbeats::default(),
             lease: crate::lease::Lease::default(),

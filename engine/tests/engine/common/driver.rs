@@ -151,6 +151,7 @@ impl Driver<MapWorld> for MapDriver {
             (Observation::Present { .. }, None) => Change::of(Action::Delete),
             (Observation::Present { live, predicted, .. }, Some(_)) => match predicted {
                 Some(Predicted::Refused(why)) => Change::of(Action::Refuse).because(why.clone()),
+                Some(Predicted::Immutable(_)) => Change::of(Action::Replace),
                 Some(Predicted::Live(after)) => Change::of_fields(moved(live, after)),
                 None | Some(Predicted::NotPermitted) => Change::of_fields(moved(live, &merged(live, resource))),
             },

@@ -1,0 +1,110 @@
+//! Objects of which a field can't change: deleted, waited for until they are gone, and made again.
+
+use std::time::Duration;
+
+use cfrt_engine::change::Change;
+use cfrt_engine::driver::{DriverError, Fault, Observation};
+use cfrt_engine::plan::Step;
+use cfrt_engine::resource::{Document, Resource};
+use futures::stream::StreamExt as _;
+use serde_json::Value;
+
+use super::{ATTEMPTS, Target};
+use crate::kube::call::{Apply, Call};
+use crate::kube::client::ApiError;
+
+/// How long an object may take to go; something holds it then, as a finalizer does.
+const LEAVING: Duration = Duration::from_secs(120);
+
+impl Target<'_> {
+    /// Deletes the object that the plan saw, and makes it again once it is gone. Generated values stay as they were.
+    ///
+    /// A run that is cut off in between leaves nothing there, which the next one creates.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the server says against either; an object that moved so that the plan no longer fits, or that doesn't go.
+    pub async fn replace(
+        &self,
+        step: &Step,
+        document: &Document,
+        diff: impl Fn(&Resource, &Observation) -> Change,
+    ) -> Result<Value, DriverError> {
+        let live = self.delete_as_seen(step, diff).await?;
+        self.gone(LEAVING, holding).await?;
+        let body = self.filled(document, &live).await?;
+        let call = Call::apply(&self.kind, &self.key.namespace, &self.key.name, self.manager, Apply::New, &body);
+        match self.send(&call).await {
+            Err(error) if error.is_conflict() && self.is_there().await? => {
+                let cause = "someone else made it anew as soon as it was gone".to_owned();
+                Err(self.stale("replacing", ApiError::Transport(cause)))
+            }
+            made => made.map_err(|error| self.refused("making again", error)),
+        }
+    }
+
+    /// Deletes the very state of the object that the plan saw, and gives it; one that moved elsewhere is read again.
+    async fn delete_as_seen(
+        &self,
+        step: &Step,
+        diff: impl Fn(&Resource, &Observation) -> Change,
+    ) -> Result<Value, DriverError> {
+        let mut seen = step.seen.clone();
+        for _ in 0..ATTEMPTS {
+            let Observation::Present { live, stamp, .. } = &seen else { break };
+            let (namespace, name) = (&self.key.namespace, &self.key.name);
+            let call = Call::delete(&self.kind, namespace, name, Some(&stamp.uid)).of_revision(&stamp.revision);
+            match self.world.kube.send(&call).await {
+                Err(error) if error.is_conflict() => seen = self.same_again(step, &diff).await?,
+                Err(error) if !error.is_not_found() => return Err(self.refused("replacing", error)),
+                Ok(_) | Err(_) => return Ok(Value::clone(live)),
+            }
+        }
+        Err(self.stale("replacing", ApiError::Transport("others keep writing to it".to_owned())))
+    }
+
+    /// Waits until nothing is left of the object.
+    ///
+    /// # Errors
+    ///
+    /// It is still there after the limit, with what `holding` says of it; it can't be watched.
+    pub async fn gone(&self, limit: Duration, holding: impl Fn(&Value) -> String) -> Result<(), DriverError> {
+        let mut seen = self.world.watches.follow(&self.world.kube, &self.kind, self.key.clone());
+        let mut last = None;
+        let left = async {
+            while let Some(live) = seen.next().await {
+                match live? {
+                    Some(live) => last = Some(live),
+                    None => return Ok(()),
+                }
+            }
+            Err(self.failed("removing", "nothing more can be seen of it"))
+        };
+        if let Ok(ended) = tokio::time::timeout(limit, left).await {
+            return ended;
+        }
+        let held = last.map_or_else(|| "it is still there".to_owned(), |live| holding(&live));
+        Err(self.failed("removing", format!("{held}, after {} s", limit.as_secs())).fault(Fault::TimedOut))
+    }
+}
+
+/// What an object that is being deleted waits for.
+pub(crate) fn holding(live: &Value) -> String {
+    let listed = |pointer: &str| {
+        let items = live.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+    };
+    let finalizers = [listed("/metadata/finalizers"), listed("/spec/finalizers")].concat();
+    let conditions = live.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let remaining = conditions
+        .filter(|condition| {
+            condition["status"] == "True" && condition["type"].as_str().is_some_and(|kind| kind.ends_with("Remaining"))
+        })
+        .filter_map(|condition| condition["message"].as_str());
+    let details: Vec<&str> = remaining.collect();
+    match (finalizers.is_empty(), details.is_empty()) {
+        (_, false) => format!("it is being deleted: {}", details.join("; ")),
+        (false, true) => format!("it is being deleted, held by {finalizers}"),
+        (true, true) => "it is being deleted".to_owned(),
+    }
+}
