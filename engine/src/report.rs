@@ -49,7 +49,7 @@ impl Report {
 
     /// Whether everything is as the plan wanted it.
     pub fn complete(&self) -> bool {
-        // What is closed as failed holds something that failed, was skipped, or wasn't awaited.
-        self.failed.is_empty() && self.skipped.is_empty() && self.not_awaited == 0
+        let ended = self.failed.is_empty() && self.skipped.is_empty() && self.closed_as_failed.is_empty();
+        ended && self.not_awaited == 0
     }
 }

@@ -183,6 +183,8 @@ fn name(release: &ReleaseName) -> String {
 mod tests {
     use cfrt_engine::resource::{Address, Document, ResourceId, Trigger};
     use cfrt_engine::task::TaskId;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
 
     use super::*;
 
@@ -240,6 +242,38 @@ mod tests {
         let other = json!({"format": "cfrt.record/0", "proofs": [], "revisions": {}}).to_string();
         for junk in ["", "*", "YQ==", &packed[..packed.len() / 2], &STANDARD.encode(other)] {
             assert_eq!(LastApply::unpack(junk), None, "{junk}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_unpacks_without_end_is_as_good_as_none() {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+        packer.write_all(&vec![b' '; 16 << 20]).expect("writing to memory does not fail");
+        let endless = packer.finish().expect("writing to memory does not fail").repeat(64);
+        assert_eq!(LastApply::unpack(&STANDARD.encode(endless)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_record_is_read_or_as_good_as_none(at: Index, byte: u8, cut: Index, format in 0..3_u8, json in ".{0,40}") {
+            let proofs = (0..30).map(|number| Proof(number.to_string()));
+            let revisions = Revisions::from([("/api/v1/secrets".to_owned(), "9".to_owned())]);
+            let packed = LastApply::new(proofs, revisions).pack().expect("it is small");
+            let mut bytes = STANDARD.decode(&packed).expect("it is base64");
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            drop(LastApply::unpack(&STANDARD.encode(&bytes)));
+            bytes.truncate(cut.index(bytes.len()));
+            prop_assert_eq!(LastApply::unpack(&STANDARD.encode(&bytes)), None);
+            let text = match format {
+                0 => json,
+                1 => format!("{{\"format\":\"{FORMAT}\",\"proofs\":{json}"),
+                _ => format!("{{\"format\":\"{FORMAT}\",\"proofs\":[{json:?}],\"revisions\":{{{json:?}:5}}}}"),
+            };
+            let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+            packer.write_all(text.as_bytes()).expect("writing to memory does not fail");
+            let packed = packer.finish().expect("writing to memory does not fail");
+            prop_assert_eq!(LastApply::unpack(&STANDARD.encode(packed)), None);
         }
     }
 }

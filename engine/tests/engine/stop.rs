@@ -126,3 +126,14 @@ async fn what_is_settled_as_soon_as_it_is_written_is_not_told_of_the_stop() {
     scene.apply_until(scene.world.until("apply a")).await;
     assert_eq!(scene.world.lines(&["end"]), ["end a settled"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_closes_a_bracket_as_stopped_is_not_complete_though_nothing_in_it_was_left() {
+    let mut scene = Scene::of("release[x]");
+    scene.there("x");
+    scene.behave("release", |how| how.settles_after = 50);
+    let ran = scene.apply_until(scene.world.until("apply release")).await;
+    assert_eq!(ran.endings(), ["closed release as stopped", "kept x"]);
+    assert_eq!((ran.report.stopped, ran.report.complete()), (true, false));
+    assert!(scene.plan().await.writes());
+}

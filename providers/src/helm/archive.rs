@@ -8,6 +8,7 @@ const BLOCK: usize = 512;
 /// The bounds of helm itself are of this size.
 const LARGEST_CHART: u64 = 100 << 20;
 const MOST_ENTRIES: usize = 20_000;
+const CUT_OFF: &str = "it is cut off, or unpacks to more than 100 MiB";
 const LONGEST_NAME: u64 = 64 << 10;
 
 /// One file of an archive.
@@ -27,7 +28,17 @@ pub(crate) struct Entries<R: Read> {
 
 impl<R: Read> Entries<R> {
     pub(crate) fn new(packed: R) -> Self {
-        Self { tar: MultiGzDecoder::new(packed).take(LARGEST_CHART), read: 0 }
+        Self::within(packed, LARGEST_CHART)
+    }
+
+    /// The same for an archive that may unpack to so many bytes.
+    pub(crate) fn within(packed: R, limit: u64) -> Self {
+        Self { tar: MultiGzDecoder::new(packed).take(limit.min(LARGEST_CHART)), read: 0 }
+    }
+
+    /// How many bytes it may still unpack to.
+    pub(crate) fn left(&self) -> u64 {
+        self.tar.limit()
     }
 
     fn advance(&mut self) -> io::Result<Option<Entry>> {
@@ -72,14 +83,21 @@ impl<R: Read> Entries<R> {
 
     fn content(&mut self, size: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        if size > self.tar.limit() || self.tar.by_ref().take(size).read_to_end(&mut bytes)? as u64 != size {
-            return Err(damaged("it is cut off, or unpacks to more than 100 MiB"));
+        self.check(size)?;
+        if self.tar.by_ref().take(size).read_to_end(&mut bytes)? as u64 != size {
+            return Err(damaged(CUT_OFF));
         }
         self.skip_padding(size)?;
         Ok(bytes)
     }
 
+    /// Sizes beyond the bound are not only too large: an extended header can state some that can't be counted with.
+    fn check(&self, size: u64) -> io::Result<()> {
+        if size > self.tar.limit() { Err(io::Error::new(io::ErrorKind::FileTooLarge, CUT_OFF)) } else { Ok(()) }
+    }
+
     fn skip(&mut self, size: u64) -> io::Result<()> {
+        self.check(size)?;
         io::copy(&mut self.tar.by_ref().take(size), &mut io::sink())?;
         self.skip_padding(size)
     }

@@ -21,6 +21,8 @@ pub use write::{HookRun, Opening, finished, pending, put_texts, ran, rewritten, 
 /// A Secret holds at most 1 MiB, of which compression leaves far less than this when unpacked.
 const LARGEST_RECORD: u64 = 32 << 20;
 const LARGEST_ENCODED: usize = 8 << 20;
+/// Far more than any chart has. In memory a value can take a hundred times what its text does.
+const MOST_VALUES: usize = 1_000_000;
 const GZIP: [u8; 3] = [0x1f, 0x8b, 0x08];
 
 /// Why a release record can't be read or written.
@@ -38,6 +40,9 @@ pub enum RecordError {
     /// Unpacked, the record is larger than any that helm can have written.
     #[error("the release record is larger than {} MiB when unpacked", LARGEST_RECORD >> 20)]
     TooLarge,
+    /// The record consists of more values than any that helm can have written.
+    #[error("the release record has more than {MOST_VALUES} values")]
+    TooManyValues,
     /// The content is no JSON, or not of a record's form.
     #[error("the release record is no record as helm writes it (line {line}, column {column} of its JSON)")]
     NotARecord {
@@ -204,9 +209,27 @@ pub fn raw(encoded: &str) -> Result<Value, RecordError> {
 
 fn json<T: DeserializeOwned>(encoded: &str) -> Result<T, RecordError> {
     let unpacked = unpack(encoded)?;
+    if values(&unpacked) > MOST_VALUES {
+        return Err(RecordError::TooManyValues);
+    }
     // The message would repeat what it did not expect, and that may be a secret.
     serde_json::from_slice(&unpacked)
         .map_err(|error| RecordError::NotARecord { line: error.line(), column: error.column() })
+}
+
+/// How many values a text of JSON has, give or take: as many as it has openings and commas outside of strings.
+fn values(json: &[u8]) -> usize {
+    let (mut in_string, mut escaped, mut values) = (false, false, 0);
+    for &byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b',' | b'[' | b'{' if !in_string => values += 1,
+            _ => {}
+        }
+    }
+    values
 }
 
 fn unpack(encoded: &str) -> Result<Vec<u8>, RecordError> {

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cfrt_engine::change::{Action, Change, FieldChange};
+use cfrt_engine::change::{Action, Change};
 use cfrt_engine::driver::{
-    Applied, Depth, Driver, DriverError, Effect, Ending, Evidence, Fault, Observation, Predicted, Settled, Stamp,
-    Wanted,
+    Applied, Depth, Driver, DriverError, Effect, Ending, Evidence, Observation, Predicted, Settled, Stamp, Wanted,
 };
 use cfrt_engine::plan::Step;
-use cfrt_engine::resource::{Resource, Want};
+use cfrt_engine::resource::{Part, Resource, Want};
 use cfrt_engine::task::{Answer, Question};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use serde_json::{Value, json};
@@ -20,6 +19,7 @@ use tokio::time::sleep;
 use super::rules::Rules;
 use super::text;
 use super::world::{MapWorld, State};
+use super::write::{Lost, finish, merged, moved, opens, requests, sealed, send};
 
 /// Where a resource fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,8 +32,16 @@ pub(crate) enum At {
 /// How one resource behaves; by default it is written at once, is settled then, and nothing fails.
 #[derive(Clone, Default)]
 pub(crate) struct Behaviour {
-    /// How many seconds its write takes.
+    /// How many seconds each of its writes takes.
     pub(crate) takes: u64,
+    /// How many seconds after it took effect a write is answered.
+    pub(crate) answers_in: u64,
+    /// Which of its writes are lost, counted from the first over all runs.
+    pub(crate) loses: BTreeMap<u32, Lost>,
+    /// Whether it can't be changed, but only deleted and made again.
+    pub(crate) replaced: bool,
+    /// What its driver says along with everything; nothing where it is empty.
+    pub(crate) blurts: &'static str,
     /// How many seconds its end takes.
     pub(crate) closes_in: u64,
     /// Who must all be writing at the same time before one of them ends.
@@ -57,6 +65,33 @@ pub(crate) struct Behaviour {
     pub(crate) unmoved: bool,
 }
 
+impl Behaviour {
+    /// Words of its driver.
+    fn words(&self, words: String) -> String {
+        if self.blurts.is_empty() { words } else { format!("{words} {}", self.blurts) }
+    }
+
+    /// What a dry run says of a thing.
+    fn predicted(&self, live: &Value, resource: &Resource) -> Predicted {
+        let after = merged(live, resource);
+        if self.replaced && after != *live {
+            Predicted::Immutable(vec!["value".to_owned()])
+        } else {
+            Predicted::Live(Arc::new(after))
+        }
+    }
+
+    fn error(&self, doing: String, cause: &str) -> DriverError {
+        let cause = DriverError::new(self.words(cause.to_owned()), self.words("in the end".to_owned()));
+        let causes = if self.blurts.is_empty() {
+            DriverError::new(doing, cause.doing)
+        } else {
+            DriverError::new(self.words(doing), cause)
+        };
+        causes.hint(self.blurts)
+    }
+}
+
 /// The driver.
 #[derive(Clone)]
 pub(crate) struct MapDriver {
@@ -72,8 +107,8 @@ impl MapDriver {
 
     fn seen(&self, state: &State, wanted: &Wanted<'_>) -> Observation {
         let behaviour = self.behaviour(wanted.resource);
-        if let Some(behind) = behaviour.behind.filter(|behind| !state.things.contains_key(behind)) {
-            return Observation::Hidden { behind: text::id(&behind) };
+        if let Some(behind) = behaviour.behind.as_ref().filter(|behind| !state.things.contains_key(*behind)) {
+            return Observation::Hidden { behind: text::id(behind) };
         }
         if behaviour.unmoved {
             return Observation::Unmoved;
@@ -81,39 +116,35 @@ impl MapDriver {
         let before = matches!(wanted.before, Some(Observation::Present { .. }));
         assert_eq!(before, wanted.depth == Depth::DryRun, "a closer look is told of the first");
         let Some(thing) = state.things.get(&wanted.resource.id.address.name) else { return Observation::Absent };
-        let stamp = Stamp { uid: "uid".to_owned(), revision: thing.revision.to_string() };
-        let predicted = (wanted.depth == Depth::DryRun).then(|| {
-            let merged = || Predicted::Live(Arc::new(merged(&thing.body, wanted.resource)));
-            behaviour.dry_run.unwrap_or_else(merged)
-        });
+        let stamp = Stamp { uid: thing.made.to_string(), revision: thing.revision.to_string() };
         let live = live(state, wanted.resource).expect("it is there");
+        let predicted = (wanted.depth == Depth::DryRun)
+            .then(|| behaviour.dry_run.clone().unwrap_or_else(|| behaviour.predicted(&live, wanted.resource)));
         Observation::Present { live: Arc::new(live), stamp, predicted }
     }
 
-    fn write(&self, state: &mut State, step: &Step) -> Result<(), DriverError> {
-        let name = &step.resource.id.address.name;
-        let found = state.things.get(name).map(|thing| thing.revision.to_string());
-        // What this very run has made before has no stamp in the plan.
-        let expected = step.expects().map(|stamp| stamp.revision.clone()).filter(|stamp| !stamp.is_empty());
-        if expected.is_some() && expected != found {
-            return Err(DriverError::new(format!("writing {name}"), "it was changed meanwhile").fault(Fault::Stale));
+    /// Writes, and waits for the answers.
+    async fn write(&self, world: &MapWorld, step: &Step) -> Result<(), DriverError> {
+        let behaviour = self.behaviour(&step.resource);
+        for &request in requests(step.change.action) {
+            sleep(Duration::from_secs(behaviour.takes)).await;
+            if let Some(together) = &behaviour.together {
+                together.wait().await;
+            }
+            world.breathe().await;
+            self.failing(step, At::Apply, "writing")?;
+            let sent = send(&mut world.state(), step, &behaviour, request);
+            sleep(Duration::from_secs(behaviour.answers_in)).await;
+            world.breathe().await;
+            sent?;
         }
-        if step.resource.want == Want::Absent {
-            state.things.remove(name);
-            return Ok(());
-        }
-        let before = state.things.get(name).map_or(Value::Null, |thing| thing.body.clone());
-        let mut body = merged(&before, &step.resource);
-        if body.get("state").is_some() {
-            body["state"] = json!("open");
-        }
-        state.put(name, body, 0);
         Ok(())
     }
 
     fn failing(&self, step: &Step, at: At, doing: &str) -> Result<(), DriverError> {
-        if self.behaviour(&step.resource).fails.contains(&at) {
-            return Err(DriverError::new(format!("{doing} {}", text::name(&step.resource.id)), "out of order"));
+        let behaviour = self.behaviour(&step.resource);
+        if behaviour.fails.contains(&at) {
+            return Err(behaviour.error(format!("{doing} {}", text::name(&step.resource.id)), "out of order"));
         }
         Ok(())
     }
@@ -147,11 +178,17 @@ impl Driver<MapWorld> for MapDriver {
         }
         match (seen, resource.want.document()) {
             (Observation::Unmoved, _) => Change::of(Action::Keep),
+            // What isn't there is nobody's to take over.
+            (Observation::Absent | Observation::Hidden { .. }, _) if resource.id.part == Part::Adoption => {
+                Change::of(Action::Keep)
+            }
             (Observation::Absent | Observation::Hidden { .. }, _) => Change::of(Action::Create),
             (Observation::Present { .. }, None) => Change::of(Action::Delete),
             (Observation::Present { live, predicted, .. }, Some(_)) => match predicted {
                 Some(Predicted::Refused(why)) => Change::of(Action::Refuse).because(why.clone()),
-                Some(Predicted::Immutable(_)) => Change::of(Action::Replace),
+                Some(Predicted::Immutable(_)) => {
+                    Change { action: Action::Replace, ..Change::of_fields(moved(live, &merged(live, resource))) }
+                }
                 Some(Predicted::Live(after)) => Change::of_fields(moved(live, after)),
                 None | Some(Predicted::NotPermitted) => Change::of_fields(moved(live, &merged(live, resource))),
             },
@@ -160,16 +197,13 @@ impl Driver<MapWorld> for MapDriver {
 
     fn apply<'a>(&'a self, world: &'a MapWorld, step: &'a Step) -> Effect<'a, Applied> {
         Box::pin(async move {
-            let (name, behaviour) = (text::name(&step.resource.id), self.behaviour(&step.resource));
+            let name = text::name(&step.resource.id);
+            world.breathe().await;
             let too_early = self.rules.too_early(&name, &world.state(), &|name| self.behaviours.get(name).cloned());
             world.state().broken.extend(too_early);
-            let write = world.write(format!("apply {name}"));
-            sleep(Duration::from_secs(behaviour.takes)).await;
-            if let Some(together) = &behaviour.together {
-                together.wait().await;
-            }
+            let write = world.write(&name, format!("apply {name}"));
+            let written = self.write(world, step).await;
             write.end();
-            let written = self.failing(step, At::Apply, "writing").and_then(|()| self.write(&mut world.state(), step));
             if written.is_err() {
                 world.log(format!("broke {name}"));
             }
@@ -197,6 +231,7 @@ impl Driver<MapWorld> for MapDriver {
         let next = move |first: bool| async move {
             if !first {
                 sleep(Duration::from_secs(1)).await;
+                world.breathe().await;
                 let mut state = world.state();
                 if let Some(thing) = state.things.get_mut(&resource.id.address.name) {
                     thing.followed += 1;
@@ -213,6 +248,7 @@ impl Driver<MapWorld> for MapDriver {
         let behaviour = self.behaviour(resource);
         match (&seen.live, &resource.want) {
             (None, Want::Absent) => Settled::Yes,
+            (None, Want::Present(_) | Want::Existing(_)) if resource.id.part == Part::Adoption => Settled::Yes,
             (None, Want::Present(_) | Want::Existing(_)) => Settled::Waiting("it is not there".to_owned()),
             (Some(_), Want::Absent) => Settled::Waiting("it is still there".to_owned()),
             (Some(live), Want::Present(_) | Want::Existing(_)) => {
@@ -221,10 +257,10 @@ impl Driver<MapWorld> for MapDriver {
                 }
                 let (followed, all) = (live["followed"].as_u64().unwrap_or_default(), behaviour.settles_after);
                 match (followed >= all, behaviour.fails.contains(&At::Settle)) {
-                    (true, true) => Settled::Failed("it crashes".to_owned()),
+                    (true, true) => Settled::Failed(behaviour.words("it crashes".to_owned())),
                     (true, false) => Settled::Yes,
                     (false, _) if behaviour.silent => Settled::Waiting("it is not ready".to_owned()),
-                    (false, _) => Settled::Waiting(format!("{followed} of {all}")),
+                    (false, _) => Settled::Waiting(behaviour.words(format!("{followed} of {all}"))),
                 }
             }
         }
@@ -240,25 +276,24 @@ impl Driver<MapWorld> for MapDriver {
         Box::pin(async move {
             let name = text::name(&step.resource.id);
             assert_eq!(applied.memo, json!(name), "closing is told what applying left behind");
-            let owner = step.resource.want.document().is_some_and(|document| document.body.get("state").is_some());
             let (said, state) = match &ending {
                 Ending::Settled => ("settled".to_owned(), "closed"),
                 Ending::Failed(why) => (format!("failed: {why}"), "failed"),
                 Ending::Stopped => ("stopped".to_owned(), "failed"),
             };
-            let write = if owner {
-                world.write(format!("close {name} {said}"))
+            world.breathe().await;
+            let write = if opens(&step.resource) {
+                world.write(&name, format!("close {name} {said}"))
             } else {
                 // What others do at their end is part of their step, and takes no place of its own.
-                world.uncounted(format!("end {name} {said}"))
+                world.uncounted(&name, format!("end {name} {said}"))
             };
-            sleep(Duration::from_secs(self.behaviour(&step.resource).closes_in)).await;
+            let behaviour = self.behaviour(&step.resource);
+            sleep(Duration::from_secs(behaviour.closes_in)).await;
+            world.breathe().await;
             write.end();
             self.failing(step, At::Close, "closing")?;
-            if owner && let Some(thing) = world.state().things.get_mut(&name) {
-                thing.body["state"] = json!(state);
-            }
-            Ok(())
+            finish(&mut world.state(), step, &behaviour, state)
         })
     }
 }
@@ -266,21 +301,7 @@ impl Driver<MapWorld> for MapDriver {
 /// A thing as drivers see it: its body, and for how long it was followed.
 fn live(state: &State, resource: &Resource) -> Option<Value> {
     let thing = state.things.get(&resource.id.address.name)?;
-    let mut live = thing.body.clone();
+    let mut live = sealed(&thing.body, resource, state.secret);
     live["followed"] = json!(thing.followed);
     Some(live)
-}
-
-/// What a body is once a resource's fields are written into it.
-fn merged(before: &Value, resource: &Resource) -> Value {
-    let mut after = if before.is_object() { before.clone() } else { json!({}) };
-    let wanted = resource.want.document().and_then(|document| document.body.as_object()).into_iter().flatten();
-    wanted.for_each(|(key, value)| after[key] = value.clone());
-    after
-}
-
-fn moved(before: &Value, after: &Value) -> Vec<FieldChange> {
-    let keys = after.as_object().into_iter().flatten().filter(|(key, value)| before.get(key) != Some(value));
-    let change = |(key, value): (&String, &Value)| FieldChange::new(key, before.get(key).cloned(), Some(value.clone()));
-    keys.map(change).collect()
 }

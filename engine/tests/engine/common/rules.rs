@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cfrt_engine::compile::Expanded;
-use cfrt_engine::resource::{Bracket, Need, Resource, ResourceId, Trigger, Want};
+use cfrt_engine::resource::{Bracket, Need, Part, Resource, ResourceId, Trigger, Want};
 use cfrt_engine::task::TaskId;
 
 use super::driver::{At, Behaviour};
@@ -98,6 +98,7 @@ impl Rules {
         };
         let itself = idle
             || match (state.things.get(&id.address.name), &resource.want, &resource.trigger) {
+                (None, _, _) if id.part == Part::Adoption => true,
                 (None, Want::Absent, _) | (None, _, Trigger::With(_)) => true,
                 (None, Want::Present(_) | Want::Existing(_), Trigger::Differs) | (Some(_), Want::Absent, _) => false,
                 (Some(thing), Want::Present(_) | Want::Existing(_), _) => {
@@ -105,6 +106,7 @@ impl Rules {
                     closed && thing.followed >= behaviour.settles_after && !behaviour.fails.contains(&At::Settle)
                 }
             };
-        itself && self.members(id).all(|member| self.settled(member, state, behaviours))
+        let under_way = state.under_way.contains(&text::name(id));
+        itself && !under_way && self.members(id).all(|member| self.settled(member, state, behaviours))
     }
 }

@@ -13,7 +13,7 @@ use cfrt_engine::graph::ResourceGraph;
 use cfrt_engine::observe::observe;
 use cfrt_engine::plan::{Plan, plan};
 use cfrt_engine::report::Report;
-use cfrt_engine::resource::Resource;
+use cfrt_engine::resource::{Resource, ResourceId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -22,6 +22,9 @@ use super::driver::{At, Behaviour, MapDriver};
 use super::rules::Rules;
 use super::text;
 use super::world::MapWorld;
+
+/// Longer than any run that ends.
+const LONG: Duration = Duration::from_secs(1_000_000);
 
 /// Everything that a run is about.
 pub(crate) struct Scene {
@@ -38,6 +41,12 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
+    fn of(events: &[Event]) -> Self {
+        let mut report = Report::default();
+        events.iter().for_each(|event| report.take(event));
+        Self { events: events.iter().map(drawing::event).collect(), report }
+    }
+
     /// How each resource ended, in alphabetical order.
     pub(crate) fn endings(&self) -> Vec<&str> {
         let ends = ["done", "kept", "left", "failed", "closed", "skipped"];
@@ -104,6 +113,45 @@ impl Scene {
     }
 
     pub(crate) async fn carry_out(&self, plan: &Plan, happened: impl Future<Output = ()>) -> Ran {
+        self.heard(plan, happened).await.1
+    }
+
+    /// Carries a plan out, and gives what was told of it besides.
+    pub(crate) async fn heard(&self, plan: &Plan, happened: impl Future<Output = ()>) -> (Vec<Event>, Ran) {
+        let events = self.run(plan, happened).await;
+        check_order(&events);
+        let ended: BTreeSet<_> = ended(&events).collect();
+        assert_eq!(ended, plan.steps.iter().map(|step| &step.resource.id).collect(), "each resource ends");
+        self.check_world();
+        let ran = Ran::of(&events);
+        (events, ran)
+    }
+
+    /// Carries a plan out as it is when it is killed after so many movements.
+    pub(crate) async fn carry_out_until_killed(&self, plan: &Plan, breaths: usize) {
+        self.world.state().breaths = Some(breaths);
+        let ended = timeout(LONG, async {
+            tokio::select! {
+                biased;
+                () = self.world.killed() => {}
+                events = self.events(plan, pending()) => check_order(&events),
+            }
+        });
+        ended.await.expect("the run ends");
+        let mut state = self.world.state();
+        state.breaths = None;
+        assert_eq!(state.broken, Vec::<String>::new());
+        // The next run opens anew what this one has left open.
+        state.log.clear();
+    }
+
+    /// Carries a plan out and checks nothing.
+    pub(crate) async fn run(&self, plan: &Plan, happened: impl Future<Output = ()>) -> Vec<Event> {
+        // Time stands still until nothing moves: who waits for ever is found at once.
+        timeout(LONG, self.events(plan, happened)).await.expect("the run ends")
+    }
+
+    async fn events(&self, plan: &Plan, happened: impl Future<Output = ()>) -> Vec<Event> {
         let (tell, mut told) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         let drivers = self.drivers();
@@ -113,21 +161,12 @@ impl Scene {
             stop.send_replace(true);
             pending::<()>().await;
         };
-        // Time stands still until nothing moves: who waits for ever is found at once.
-        let ended = timeout(Duration::from_secs(1_000_000), async {
-            tokio::select! {
-                biased;
-                () = run => {}
-                () = stopping => {}
-            }
-        });
-        ended.await.expect("the run ends");
-        let events: Vec<Event> = std::iter::from_fn(|| told.try_recv().ok()).collect();
-        check(plan, &events);
-        self.check_world();
-        let mut report = Report::default();
-        events.iter().for_each(|event| report.take(event));
-        Ran { events: events.iter().map(drawing::event).collect(), report }
+        tokio::select! {
+            biased;
+            () = run => {}
+            () = stopping => {}
+        }
+        std::iter::from_fn(|| told.try_recv().ok()).collect()
     }
 
     /// Nothing was written too early or cut off, there were never too many writes, and what is closed had been opened.
@@ -147,8 +186,16 @@ impl Scene {
     }
 }
 
-/// Each resource has ended exactly once, and what was told of it before that came in the right order.
-fn check(plan: &Plan, events: &[Event]) {
+/// The resources that have ended.
+fn ended(events: &[Event]) -> impl Iterator<Item = &ResourceId> {
+    events.iter().filter_map(|event| match event {
+        Event::Finished { resource, .. } => Some(resource),
+        Event::Started { .. } | Event::Revealed { .. } | Event::Waiting { .. } => None,
+    })
+}
+
+/// Each resource ends at most once, and what is told of it before that comes in the right order.
+fn check_order(events: &[Event]) {
     let mut finished = BTreeSet::new();
     let mut started = BTreeSet::new();
     for event in events {
@@ -166,6 +213,4 @@ fn check(plan: &Plan, events: &[Event]) {
             }
         }
     }
-    let all: BTreeSet<_> = plan.steps.iter().map(|step| step.resource.id.clone()).collect();
-    assert_eq!(finished, all, "each resource ends");
 }

@@ -128,7 +128,7 @@ impl ChartFiles {
             files.0.remove(".helmignore");
         }
         if files.ignores_nothing_special() {
-            files.unpack();
+            files.unpack().map_err(unreadable)?;
         }
         Ok(files)
     }
@@ -139,25 +139,34 @@ impl ChartFiles {
     }
 
     /// Unpacks subcharts, and theirs; one that can't be unpacked is left for helm to complain about.
-    fn unpack(&mut self) {
+    ///
+    /// All together may be as large as one: a chart could hold thousands of which each unpacks to what a chart may be.
+    fn unpack(&mut self) -> io::Result<()> {
+        let mut unpacking = Unpacking::default();
         for _ in 0..DEEPEST {
             let packed: Vec<String> = self.0.keys().filter(|path| is_packed_subchart(path)).cloned().collect();
             let mut unpacked = false;
-            for path in packed {
-                let folder = path.trim_end_matches(".tgz");
-                let is_taken =
-                    self.0.keys().any(|other| other.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')));
-                let Ok(files) = of_archive(&self.0[&path]) else { continue };
-                if !is_taken {
-                    self.0.extend(files.into_iter().map(|(name, bytes)| (format!("{folder}/{name}"), bytes)));
-                    self.0.remove(&path);
-                    unpacked = true;
+            for path in &packed {
+                if self.is_taken(folder_of(path)) {
+                    continue;
                 }
+                let Some(files) = unpacking.files(&self.0[path])? else { continue };
+                let below = |entry: Entry| (format!("{}/{}", folder_of(path), entry.path), entry.bytes);
+                self.0.extend(files.into_iter().map(below));
+                self.0.remove(path);
+                unpacked = true;
             }
             if !unpacked {
-                return;
+                break;
             }
         }
+        Ok(())
+    }
+
+    /// Whether there is something in a folder already.
+    fn is_taken(&self, folder: &str) -> bool {
+        let below = format!("{folder}/");
+        self.0.range(below.clone()..).next().is_some_and(|(path, _)| path.starts_with(&below))
     }
 
     /// Gives the texts that helm runs as templates, or may be told to run: those of `templates/`, and default values.
@@ -179,7 +188,8 @@ impl ChartFiles {
         let unpacked = self.0.iter().filter(|(path, _)| is_first_level(path));
         let mut names: Vec<String> = unpacked.filter_map(|(_, bytes)| chart_name(bytes)).collect();
         let packed = self.0.iter().filter(|(path, _)| is_packed_subchart(path) && path.matches('/').count() == 1);
-        names.extend(packed.filter_map(|(_, bytes)| chart_name(of_archive(bytes).ok()?.get("Chart.yaml")?)));
+        let mut unpacking = Unpacking::default();
+        names.extend(packed.filter_map(|(_, bytes)| unpacking.name(bytes)));
         names
     }
 
@@ -191,6 +201,48 @@ impl ChartFiles {
         apis.dedup();
         apis
     }
+}
+
+/// The packed subcharts of one chart, which all together are unpacked within the bounds of one.
+struct Unpacking {
+    left: u64,
+}
+
+impl Default for Unpacking {
+    fn default() -> Self {
+        Self { left: LARGEST_CHART }
+    }
+}
+
+impl Unpacking {
+    /// The files of one; `None` where it can't be unpacked.
+    ///
+    /// # Errors
+    /// They are too large together.
+    fn files(&mut self, packed: &[u8]) -> io::Result<Option<Vec<Entry>>> {
+        let mut entries = Entries::within(packed, self.left);
+        let files: io::Result<Vec<Entry>> = entries.by_ref().collect();
+        self.left = entries.left();
+        match files {
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(too_large()),
+            _ if self.left == 0 => Err(too_large()),
+            Ok(files) => Ok(Some(files)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// What one is called, as far as that can be told.
+    fn name(&mut self, packed: &[u8]) -> Option<String> {
+        let mut entries = Entries::within(packed, self.left);
+        let chart = entries.find(|entry| entry.as_ref().map_or(true, |entry| entry.path == "Chart.yaml"));
+        self.left = entries.left();
+        chart_name(&chart?.ok()?.bytes)
+    }
+}
+
+/// The folder that a packed subchart is unpacked into.
+fn folder_of(packed: &str) -> &str {
+    packed.trim_end_matches(".tgz")
 }
 
 fn is_packed_subchart(path: &str) -> bool {

@@ -240,3 +240,17 @@ fn only_registries_on_this_machine_are_asked_without_encryption() {
         assert_eq!(is_loopback(reference), plain, "{reference}");
     }
 }
+
+#[test]
+fn subcharts_that_unpack_to_more_than_a_chart_may_be_are_refused() {
+    let home = Home::new();
+    let bomb = pack(&[("sub/large", &vec![0; 60 << 20])]);
+    let inner = pack(&[("sub/charts/a.tgz", &bomb), ("sub/charts/b.tgz", &bomb)]);
+    for files in [vec![("app/charts/a.tgz", &bomb), ("app/charts/b.tgz", &bomb)], vec![("app/charts/a.tgz", &inner)]] {
+        let mut all = vec![("app/Chart.yaml", CHART.as_bytes())];
+        all.extend(files.iter().map(|(path, bytes)| (*path, bytes.as_slice())));
+        let chart = Chart::open(&home.archive(&all)).unwrap();
+        let refused = super::copy::prepare(&chart, &home.cache()).unwrap_err();
+        assert!(matches!(refused, ChartError::Unreadable { .. }), "{refused:?}");
+    }
+}
