@@ -68,6 +68,9 @@ pub(crate) enum Command {
     /// what they said of their owner
     #[command(after_help = "Example:\n  cfrt unadopt plans/prod.toml")]
     Unadopt(WriteArguments),
+    /// Tell who has applied what, when, and how it ended; reads only
+    #[command(after_help = "Example:\n  cfrt history plans/prod.toml")]
+    History(HistoryArguments),
     /// Print the objects with which the cluster looks for drift by itself:
     /// an account that may read what it must, the files, and a CronJob; the
     /// values files stand in a ConfigMap as they are
@@ -189,6 +192,16 @@ pub(crate) struct WriteArguments {
     pub(crate) yes: bool,
 }
 
+/// The arguments of `cfrt history`.
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArguments {
+    /// The desired state, a TOML file
+    pub(crate) file: PathBuf,
+    /// How to print the result
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
 /// The arguments of `cfrt schedule`.
 #[derive(Debug, Args)]
 pub(crate) struct ScheduleArguments {
@@ -269,6 +282,8 @@ pub(crate) enum Format {
     Apply,
     /// What `cfrt drift --output json` prints
     Drift,
+    /// What `cfrt history --output json` prints
+    History,
 }
 
 /// What `cfrt help` can explain.
@@ -286,6 +301,8 @@ pub(crate) enum Topic {
     Verify,
     /// The command `unadopt`
     Unadopt,
+    /// The command `history`
+    History,
     /// The command `schedule`
     Schedule,
     /// The command `graph`

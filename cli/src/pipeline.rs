@@ -206,6 +206,19 @@ fn account(sources: &Sources) -> String {
     platform.and_then(|platform| platform.account).unwrap_or_default()
 }
 
+/// Connects to the cluster of a file, to read from it and nothing else.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub(crate) async fn reach(file: &Path) -> Result<(World, Facts, Interrupts), Trouble> {
+    let facts = tasks(&load(file)?)?.facts;
+    let mut interrupts = Interrupts::listen()?;
+    let connected = connect(facts.clone(), Access::ReadOnly, Surroundings::default());
+    let world = interrupts.unless_asked(connected).await.ok_or(Trouble::Interrupted)??;
+    Ok((world, facts, interrupts))
+}
+
 /// Connects beside the event loop: a program that logs us in holds up its thread until it has answered.
 async fn connect(facts: Facts, access: Access, around: Surroundings) -> Result<World, Trouble> {
     let runtime = Handle::current();

@@ -22,6 +22,7 @@ use crate::drivers::release::charts::Charts;
 use crate::drivers::release::heartbeat::Heartbeats;
 use crate::drivers::release::history::ReleaseName;
 use crate::helm::binary::Search;
+use crate::journal::Journal;
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube};
 use crate::kube::config::{LOGIN, configuration, logged_in};
@@ -29,6 +30,8 @@ use crate::kube::discovery::Discovery;
 use crate::kube::lists::Lists;
 use crate::kube::watch::Watches;
 use crate::last_apply::LastApply;
+use crate::lease::Lease;
+use crate::run::Run;
 use crate::shared_key;
 use crate::vault::{Vault, hexadecimal};
 
@@ -110,6 +113,12 @@ pub struct World {
     pub cache: CacheFolder,
     /// The signs of life in the records that this run has open.
     pub heartbeats: Heartbeats,
+    /// The lease of its release.
+    pub lease: Lease,
+    /// What this run writes down of itself.
+    pub journal: Arc<Journal>,
+    /// What it means to do, where it writes.
+    pub run: Run,
     /// What may be done.
     pub access: Access,
     /// Whether a kubeconfig names the cluster; helm is told the same.
@@ -127,7 +136,8 @@ impl World {
         let cache = CacheFolder::find(around.cache, |name| env::var_os(name))?;
         let own = Vault::at(cache.path()).map_err(|error| DriverError::new("opening the cache", error))?;
         let (config, context) = configuration(cluster).await?;
-        let question = Questions { release: ReleaseName::of(&facts.runtime), sealing: around.sealing };
+        let release = ReleaseName::of(&facts.runtime);
+        let question = Questions { release: release.clone(), sealing: around.sealing };
         let (kube, Known { uid, discovery, last_apply, shared_key }) = reach(&config, &question).await?;
         check_pin(cluster, &uid)?;
         let vault = shared_key.map_or(own, Vault::new);
@@ -154,6 +164,9 @@ impl World {
             hook_runs: HookRuns::default(),
             cache,
             heartbeats: Heartbeats::default(),
+            lease: Lease::of(&release)?,
+            journal: Arc::default(),
+            run: Run::on(release),
             access,
             kube_context: context,
         })
@@ -277,7 +290,7 @@ fn unreachable(config: &Config, error: ApiError) -> DriverError {
         ApiError::Junk(_) => NO_API_SERVER,
         ApiError::Old => TOO_OLD,
         ApiError::Status { reason, .. } if reason.is_empty() => NO_API_SERVER,
-        ApiError::Status { .. } | ApiError::Immutable { .. } | ApiError::ReadOnly(_) => "",
+        ApiError::Status { .. } | ApiError::Immutable { .. } | ApiError::ReadOnly(_) | ApiError::Closed(_) => "",
         ApiError::Transport(_) | ApiError::Slow(_) => {
             "is the cluster up, and is this the right context? `kubectl version` asks the same server"
         }

@@ -51,7 +51,7 @@ impl Scene {
             "name": name, "namespace": namespace, "version": 1, "manifest": "",
             "info": {"status": "pending-install", "description": ""},
         });
-        open(&self.kube, &self.release, &record, &[]).await.expect("no one else has opened it")
+        open(&self.kube, &self.release, &record, &[], "run").await.expect("no one else has opened it")
     }
 
     async fn touch(&self, opened: &Opened) -> bool {

@@ -13,6 +13,7 @@ mod process;
 mod provide;
 mod requests;
 mod shape;
+mod soak;
 mod source;
 mod test;
 mod tidy;
@@ -56,6 +57,15 @@ enum Command {
         /// Run fewer rounds, and leave out `helm upgrade`.
         #[arg(long)]
         quick: bool,
+    },
+    /// Kill applies at seeded moments, each followed by the same command, on a control plane of their own.
+    Soak {
+        /// The first seed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many seeds; each is three kills.
+        #[arg(long, default_value_t = 100)]
+        seeds: u64,
     },
     /// Write the man pages of cfrt and its commands.
     Man {
@@ -107,6 +117,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo => demo::run(),
         Command::Test { package, arguments } => test::run(&package, &arguments),
         Command::Bench { quick } => bench::run(if quick { Effort::Quick } else { Effort::Whole }),
+        Command::Soak { seed, seeds } => soak::run(seed, seeds),
         Command::Man { folder } => man::run(&folder),
         Command::Tidy => tidy::run(),
         Command::Shape => shape::run(),

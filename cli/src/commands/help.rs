@@ -24,6 +24,7 @@ pub(crate) fn run(topic: Option<Topic>) -> Result<Exit, Trouble> {
         Some(Topic::Show) => command_help(Some("show")),
         Some(Topic::Verify) => command_help(Some("verify")),
         Some(Topic::Unadopt) => command_help(Some("unadopt")),
+        Some(Topic::History) => command_help(Some("history")),
         Some(Topic::Explain) => command_help(Some("explain")),
         Some(Topic::Schedule) => command_help(Some("schedule")),
         Some(Topic::Graph) => command_help(Some("graph")),

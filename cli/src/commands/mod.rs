@@ -6,6 +6,7 @@ mod drift;
 mod explain;
 mod graph;
 pub(crate) mod help;
+mod history;
 mod plan;
 mod schedule;
 mod schema;
@@ -30,6 +31,7 @@ pub(crate) async fn run(command: Command) -> Result<Exit, Trouble> {
         Command::Show { plan_file } => show::run(&plan_file),
         Command::Verify { plan_file } => verify::run(&plan_file),
         Command::Unadopt(arguments) => unadopt::run(&arguments).await,
+        Command::History(arguments) => history::run(&arguments).await,
         Command::Schedule(arguments) => schedule::run(&arguments).await,
         Command::Graph(arguments) => graph::run(&arguments).await,
         Command::Explain { key, file } => explain::run(&key, file.as_deref()),

@@ -1,7 +1,7 @@
 //! `cfrt unadopt`: what an adoption took, shown, agreed to, and given back.
 
 use crate::args::{Output, WriteArguments};
-use crate::commands::apply::carry_through;
+use crate::commands::apply::{Meaning, carry_through};
 use crate::exit::Exit;
 use crate::load::load;
 use crate::pipeline::{prepare_return, tasks};
@@ -16,7 +16,12 @@ use crate::trouble::Trouble;
 pub(crate) async fn run(arguments: &WriteArguments) -> Result<Exit, Trouble> {
     let sources = load(&arguments.common.file)?;
     let adopts = tasks(&sources)?.entries.iter().any(|entry| entry.id.kind == "crd-adoption");
-    let carried = carry_through(arguments, prepare_return(&arguments.common).await?).await?;
+    let carried = carry_through(
+        arguments,
+        prepare_return(&arguments.common).await?,
+        &Meaning { command: "unadopt", approved: None },
+    )
+    .await?;
     if adopts && carried.exit == Exit::Done && arguments.common.output == Output::Text {
         screen::print("The file still has `[crds]`: the next plan takes the definitions again.\n")?;
     }

@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::pipeline::About;
 use crate::render::clean::is_hostile;
 use crate::render::drift::told;
+use crate::render::history::HistoryOutput;
 use crate::render::secret::shown;
 use crate::render::wire::{
     ActionWord, AppliedOutput, ApplyFormat, ApplyOutput, ApplySummary, DriftFormat, DriftOutput, DriftSummary,
@@ -145,11 +146,12 @@ pub(crate) fn schema(format: Format) -> String {
         Format::Plan => generator.into_root_schema_for::<PlanOutput>(),
         Format::Apply => generator.into_root_schema_for::<ApplyOutput>(),
         Format::Drift => generator.into_root_schema_for::<DriftOutput>(),
+        Format::History => generator.into_root_schema_for::<HistoryOutput>(),
     })
 }
 
 /// Indented, with a line break at the end, and with nothing in it that a terminal would obey.
-fn print(value: &impl Serialize) -> String {
+pub(super) fn print(value: &impl Serialize) -> String {
     let text = serde_json::to_string_pretty(value).expect("all map keys are strings, and nothing else can fail");
     let mut printed = String::with_capacity(text.len() + 1);
     for character in text.chars() {
@@ -401,5 +403,6 @@ mod tests {
         same_as_file("../docs/schema/plan.json", &schema(Format::Plan));
         same_as_file("../docs/schema/apply.json", &schema(Format::Apply));
         same_as_file("../docs/schema/drift.json", &schema(Format::Drift));
+        same_as_file("../docs/schema/history.json", &schema(Format::History));
     }
 }

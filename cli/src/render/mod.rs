@@ -6,6 +6,7 @@ pub(crate) mod drawing;
 pub(crate) mod drift;
 pub(crate) mod failure;
 mod fields;
+pub(crate) mod history;
 pub(crate) mod json;
 pub(crate) mod junit;
 pub(crate) mod keys;

@@ -7,6 +7,7 @@ use cfrt_engine::driver::Stamp;
 use cfrt_engine::plan::{Plan, Step};
 use cfrt_engine::report::Report;
 use cfrt_engine::resource::ResourceId;
+use cfrt_providers::drivers::hook;
 
 use crate::exit::Exit;
 use crate::pipeline::{About, TaskNote};
@@ -183,7 +184,9 @@ pub(crate) fn note(remark: &str) -> Vec<String> {
 
 /// Whether a hook takes the place of something that is there before the plan is begun.
 fn replaces_earlier(step: &Step) -> bool {
-    Mark::of(step) == Mark::Run && step.expects().is_some_and(|stamp| *stamp != Stamp::default())
+    Mark::of(step) == Mark::Run
+        && step.expects().is_some_and(|stamp| *stamp != Stamp::default())
+        && !hook::goes_on(step)
 }
 
 /// What happens to each resource of a plan.

@@ -56,6 +56,11 @@ pub(crate) fn everything_since(mark: Mark, scenario: &Scenario) -> Vec<Event> {
     })
 }
 
+/// What `cfrt` has asked for so far since a mark, of what the log has by now.
+pub(crate) fn so_far(mark: Mark, scenario: &Scenario) -> Vec<Event> {
+    read(mark).into_iter().filter(|event| event.is_ours() && scenario.owns(event)).collect()
+}
+
 /// Those that write.
 pub(crate) fn mutating(events: &[Event]) -> Vec<&Event> {
     events.iter().filter(|event| event.mutates()).collect()
@@ -169,6 +174,21 @@ impl Event {
     /// Whether its object is the record of the last apply.
     pub(crate) fn is_last_apply(&self) -> bool {
         self.resource() == "secrets" && self.name().starts_with("cfrt-") && self.name().ends_with("-record")
+    }
+
+    /// Whether its object is the lease of a release.
+    pub(crate) fn is_lease(&self, release: &str) -> bool {
+        (self.group(), self.resource()) == ("coordination.k8s.io", "leases") && self.name() == format!("cfrt-{release}")
+    }
+
+    /// Whether its object is the journal of a run on a release.
+    pub(crate) fn is_journal(&self, release: &str) -> bool {
+        self.resource() == "configmaps" && self.name().starts_with(&format!("cfrt-{release}-run-"))
+    }
+
+    /// Whether its object is one of the books that an apply keeps of itself: its lease, or its journal.
+    pub(crate) fn is_book(&self, release: &str) -> bool {
+        self.is_lease(release) || self.is_journal(release)
     }
 
     /// Whether it makes the key by which plan files fingerprint secrets.

@@ -10,6 +10,8 @@ use super::process::Ran;
 use super::scenario::Scenario;
 use super::world::moved;
 
+mod bookkeeping;
+
 /// What an apply did.
 pub(crate) struct Judged {
     /// The plan that was made just before.
@@ -20,6 +22,8 @@ pub(crate) struct Judged {
     pub(crate) ran: Ran,
     /// What it asked of the server.
     pub(crate) events: Vec<Event>,
+    /// The release.
+    pub(crate) release: String,
 }
 
 /// Applies, and holds what was written against the plan.
@@ -39,7 +43,9 @@ pub(crate) fn apply_by(scenario: &Scenario, apply: impl FnOnce() -> (Plan, Ran))
     let mark = audit::mark();
     let (applied, ran) = apply();
     let events = audit::since(mark, scenario);
-    let judged = Judged { plan, applied, ran, events };
+    let release = scenario.release.clone();
+    let judged = Judged { plan, applied, ran, events, release };
+    bookkeeping::judge(&judged);
     judged.announced();
     if judged.ran.code == 0 {
         judged.complete();
@@ -63,10 +69,11 @@ impl Judged {
         self
     }
 
-    /// The requests that were to change something, but for our own record of it and the key of plan files.
+    /// The requests that were to change something, but for our own books, which are judged by themselves, and the key of plan
+    /// files.
     pub(crate) fn writes(&self) -> Vec<&Event> {
-        let bookkeeping = |event: &&Event| event.is_last_apply() || event.is_key();
-        audit::mutating(&self.events).into_iter().filter(|event| !bookkeeping(event)).collect()
+        let kept = |event: &&Event| event.is_last_apply() || event.is_key() || event.is_book(&self.release);
+        audit::mutating(&self.events).into_iter().filter(|event| !kept(event)).collect()
     }
 
     /// The requests that were to change something, but for release records.

@@ -85,6 +85,23 @@ impl Program {
     }
 }
 
+/// Ends a program as a power cut would, and waits until nothing of it is left.
+pub(crate) fn kill(mut program: tokio::process::Child) {
+    let _guard = RUNTIME.enter();
+    program.start_kill().expect("our own program can be killed");
+    RUNTIME.block_on(program.wait()).expect("it was started");
+}
+
+/// What a program that was started says, once it has ended.
+pub(crate) fn ended(program: tokio::process::Child) -> Ran {
+    let output = RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, program.wait_with_output()).await });
+    let output = output.unwrap_or_else(|_| end(&format!("it still runs after {PATIENCE:?}")));
+    let output = output.expect("it was started");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    Ran { line: "a program that was started".to_owned(), stdout, stderr, code: output.status.code().unwrap_or(-1) }
+}
+
 impl Ran {
     /// Itself, having ended with this code.
     #[track_caller]

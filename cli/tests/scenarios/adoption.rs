@@ -151,12 +151,13 @@ impl Adopted {
         definition
     }
 
-    /// The requests by which a command changes anything.
+    /// The requests by which a command changes anything, but for its books.
     fn writes(&self, arguments: &[&str]) -> Vec<String> {
         let mark = audit::mark();
         self.scenario.cfrt(arguments).exits(0);
         let asked = audit::since(mark, &self.scenario);
-        audit::mutating(&asked).into_iter().map(audit::Event::told).collect()
+        let written = audit::mutating(&asked).into_iter().filter(|event| !event.is_book(&self.scenario.release));
+        written.map(audit::Event::told).collect()
     }
 
     /// Nothing is taken where its owner hasn't agreed, and nothing else is done either.

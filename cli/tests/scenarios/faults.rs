@@ -268,7 +268,8 @@ fn chance_may_break_an_apply_and_the_next_one_without_it_finishes_the_job() {
         assert!([0, 1, 6, 8, 9, 10].contains(&ran.code), "{ran}\n{}", faulty.told());
         assert!(!ran.stderr.contains("panicked"), "{ran}\n{}", faulty.told());
         let applied = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| plan.clone());
-        let judged = Judged { plan, applied, ran, events: audit::since(mark, &scenario) };
+        let judged =
+            Judged { plan, applied, ran, events: audit::since(mark, &scenario), release: scenario.release.clone() };
         assert!(judged.unannounced().is_empty(), "{:#?}\n{}", judged.unannounced(), faulty.told());
         let ran = scenario.cfrt(&["apply", "desired.toml", "--yes"]);
         assert_eq!(ran.code, 0, "{ran}\nafter {}\n{}", judged.ran, faulty.told());

@@ -9,10 +9,11 @@ use crate::common::judge;
 use crate::common::scenario::Scenario;
 
 /// The creations among requests: the first write of each object that brought it, records left out.
-fn creations(events: &[Event]) -> Vec<&Event> {
+fn creations<'a>(events: &'a [Event], scenario: &Scenario) -> Vec<&'a Event> {
     let mut seen = BTreeSet::new();
     let brings = |event: &&Event| matches!(event.verb(), "create" | "patch") && event.mutates() && event.succeeded();
-    let is_bookkeeping = |event: &Event| event.is_record() || event.is_last_apply();
+    let is_book = |event: &Event| event.is_last_apply() || event.is_key() || event.is_book(&scenario.release);
+    let is_bookkeeping = |event: &Event| event.is_record() || is_book(event);
     let mut brought: Vec<&Event> = events.iter().filter(brings).filter(|event| !is_bookkeeping(event)).collect();
     brought.sort_by_key(|event| event.span().0);
     brought.retain(|event| seen.insert((event.resource(), event.namespace(), event.name())));
@@ -65,7 +66,7 @@ fn before(first: &Event, second: &Event) {
 fn nothing_of_the_runtime_is_written_before_what_it_needs() {
     let scenario = Scenario::runtime("order");
     let judged = judge::apply(&scenario).done();
-    let all = creations(&judged.events);
+    let all = creations(&judged.events, &scenario);
     let hooks: BTreeSet<String> =
         judged.plan.steps.iter().filter(|step| step.is_hook()).map(|step| step.address.clone()).collect();
     let is_hook = |event: &Event| hooks.iter().any(|address| event.is_about(address));
@@ -143,7 +144,7 @@ fn hooks_run_one_after_another_by_weight_then_name_around_the_objects() {
     scenario.values(&format!("{{deployment: {{replicas: 2}}, hooks: [{}]}}", hooks.join(", ")));
     let mark = audit::mark();
     let judged = judge::apply(&scenario).done();
-    let all = creations(&judged.events);
+    let all = creations(&judged.events, &scenario);
     let everyone: Vec<Event> = audit::everything_since(mark, &scenario);
     let everyone: Vec<Event> = everyone.into_iter().filter(|event| event.namespace() == scenario.namespace).collect();
     let jobs: Vec<&&Event> = all.iter().filter(|event| event.resource() == "jobs").collect();

@@ -94,11 +94,47 @@ fn an_interrupt_ends_the_wait_for_a_hook_and_the_next_apply_works() {
         assert!(ended.contains(&line), "{line} is not in {ended}");
     }
     assert_eq!(status(&scenario), "1 \"failed\": \"Install stopped before it was complete\"");
+    assert!(scenario.find(&format!("lease/cfrt-{release}")).is_none(), "it was given back");
+    assert_eq!(runs(&scenario), ["interrupted 130"]);
     assert!(scenario.find("configmap/object").is_none(), "what comes after the hook has not begun");
     scenario.values("never: false");
     let _applied = scenario.apply_unjudged().1.exits(0);
     assert!(scenario.find("configmap/object").is_some());
     assert_eq!(status(&scenario), "2 \"deployed\": \"Upgrade complete\"");
+}
+
+/// How the runs of a release stand, the newest first.
+fn runs(scenario: &Scenario) -> Vec<String> {
+    let history = scenario.cfrt(&["history", "desired.toml", "--output", "json"]).exits(0).json();
+    let run = |run: &serde_json::Value| format!("{} {}", run["state"].as_str().unwrap_or_default(), run["exit"]);
+    history["runs"].as_array().into_iter().flatten().map(run).collect()
+}
+
+#[test]
+#[ignore = "needs a control plane and helm"]
+fn a_second_interrupt_aborts_at_once_and_the_next_apply_goes_on_from_there() {
+    let scenario = with_endless_hook("abort");
+    let cfrt = env!("CARGO_BIN_EXE_cfrt");
+    let mut apply =
+        command(&scenario, cfrt, &["apply", "desired.toml", "--yes"]).spawn().expect("the binary was built");
+    let uid = until("the hook is waited for", || scenario.find("job/never"))["metadata"]["uid"].clone();
+    until("it was written down what it was made as", || {
+        let made = uid.as_str().unwrap_or_default();
+        scenario.list("configmaps").iter().any(|journal| journal["data"].to_string().contains(made)).then_some(())
+    });
+    // Both come at once, so that nothing can be finished in between.
+    assert!(["-STOP", "-INT", "-TERM", "-CONT"].iter().all(|signal| kill(signal, &apply.id().to_string())));
+    until("it has ended", || apply.try_wait().expect("it was started"));
+    let ended = text(&apply.wait_with_output().expect("it has ended"));
+    assert!(ended.contains("aborted: what was being written may be there or not\n"), "{ended}");
+    assert!(ended.ends_with("[exit 130]\n"), "{ended}");
+    assert_eq!(runs(&scenario), ["broken-off null"]);
+    assert!(scenario.find(&format!("lease/cfrt-{}", scenario.release)).is_some(), "it was left as it was");
+    scenario.kubectl(&["patch", "job/never", "--type=merge", "--patch={\"spec\":{\"suspend\":false}}"]).exits(0);
+    scenario.apply_unjudged().1.exits(0);
+    assert_eq!(runs(&scenario), ["done 0", "broken-off null"]);
+    assert_eq!(scenario.get("job/never")["metadata"]["uid"], uid, "the hook doesn't run twice");
+    assert_eq!(status(&scenario), "1 \"deployed\": \"Install complete\"");
 }
 
 /// Runs a command with a helm that never answers, and asks it to stop by a signal once helm is at work.

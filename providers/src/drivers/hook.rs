@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::object::HELM;
+use crate::journal::{HookNote, HookOutcome};
 use crate::kube::around::with_surroundings;
 use crate::kube::cause::explained;
 use crate::kube::gvk::Gvk;
@@ -24,16 +25,23 @@ use crate::kube::settle::hook_settled;
 use crate::kube::write::Target;
 use crate::world::World;
 
+mod broken_off;
 mod left;
 mod runs;
 mod settings;
 
+use broken_off::GoesOn;
 pub use runs::HookRuns;
 use settings::runs_to_an_end;
 pub use settings::{Earlier, Settings};
 
 /// What runs hooks.
 pub struct Hook;
+
+/// Whether a step only goes on with what a run that was broken off has made.
+pub fn goes_on(step: &Step) -> bool {
+    Settings::of(&step.resource).is_ok_and(|hook| GoesOn::of(&step.resource, &hook, &step.seen).is_some())
+}
 
 impl Driver<World> for Hook {
     fn name(&self) -> &'static str {
@@ -69,6 +77,9 @@ impl Driver<World> for Hook {
             Ok(hook) => hook,
             Err(error) => return Change::of(Action::Refuse).because(error.chain().join(": ")),
         };
+        if let Some(goes_on) = GoesOn::of(resource, &hook, seen) {
+            return goes_on.change(&hook);
+        }
         match seen {
             Observation::Present { live, stamp, .. } => left::met(resource, &hook, live, stamp),
             Observation::Unmoved => Change::of(Action::Keep),
@@ -77,19 +88,7 @@ impl Driver<World> for Hook {
     }
 
     fn apply<'a>(&'a self, world: &'a World, step: &'a Step) -> Effect<'a, Applied> {
-        Box::pin(async move {
-            let (resource, started) = (&step.resource, Timestamp::now());
-            let target = Target::new(world, resource, HELM)?;
-            let left = make_room(world, step, &target).await?;
-            if let Some(document) = resource.want.document() {
-                let made = match left {
-                    Some(left) => target.write_over(document, &left).await?,
-                    None => target.create(document).await?,
-                };
-                world.hook_runs.made(&resource.id.address, uid(&made));
-            }
-            Ok(Applied { wrote: true, memo: json!({ "started": started.to_string() }) })
-        })
+        Box::pin(world.in_turn(&step.resource, begin(world, step)))
     }
 
     fn advice(&self, step: &Step) -> String {
@@ -107,20 +106,64 @@ impl Driver<World> for Hook {
         }
     }
 
-    fn settled(&self, _resource: &Resource, seen: &Evidence) -> Settled {
+    fn settled(&self, resource: &Resource, seen: &Evidence) -> Settled {
+        if Settings::of(resource).is_ok_and(|hook| hook.has_run()) {
+            return Settled::Yes;
+        }
         explained(hook_settled(seen.live.as_deref()), seen)
     }
 
     fn close<'a>(&'a self, world: &'a World, step: &'a Step, applied: &'a Applied, ending: Ending) -> Effect<'a, ()> {
         Box::pin(async move {
-            let address = &step.resource.id.address;
+            let (id, address) = (&step.resource.id, &step.resource.id.address);
             world.hook_runs.note(address, applied, &ending);
+            // Before anything is deleted, which would leave no sign that it has run.
+            world.journal.tell(&world.kube, id, |note| ended(note, &ending)).await;
             for address in Settings::of(&step.resource)?.leaving(address, &ending) {
                 delete(world, &step.resource, address).await?;
             }
             Ok(())
         })
     }
+}
+
+/// Runs a hook, or goes on with what another run has begun.
+async fn begin(world: &World, step: &Step) -> Result<Applied, DriverError> {
+    let (resource, started) = (&step.resource, Timestamp::now().to_string());
+    let hook = Settings::of(resource)?;
+    let target = Target::new(world, resource, HELM)?;
+    let there = there(world, step, &target).await?;
+    if let (Some(GoesOn::Follow(uid)), Some(note)) = (GoesOn::of(resource, &hook, &step.seen), &hook.note) {
+        if there.as_ref().map(|there| there.uid.as_str()) != Some(uid.as_str()) {
+            return Err(moved(resource));
+        }
+        world.hook_runs.made(&resource.id.address, &uid);
+        // The run before may have ended before it could write that down.
+        world.journal.tell(&world.kube, &resource.id, |note| note.uid = Some(uid)).await;
+        return Ok(Applied { wrote: true, memo: json!({ "started": note.started }) });
+    }
+    let before = there.as_ref().map(|there| there.uid.clone());
+    world.journal.intend(&world.kube, HookNote::intent(&resource.id, before, started.clone())).await?;
+    let left = make_room(world, resource, &target, there).await?;
+    if let Some(document) = resource.want.document() {
+        let made = match left {
+            Some(left) => target.write_over(document, &left).await?,
+            None => target.create(document).await?,
+        };
+        world.hook_runs.made(&resource.id.address, uid(&made));
+        world.journal.tell(&world.kube, &resource.id, |note| note.uid = Some(uid(&made).to_owned())).await;
+    }
+    Ok(Applied { wrote: true, memo: json!({ "started": started }) })
+}
+
+/// Writes down how a hook ended; one that nobody waited for has not.
+fn ended(note: &mut HookNote, ending: &Ending) {
+    note.outcome = match ending {
+        Ending::Settled => Some(HookOutcome::Succeeded),
+        Ending::Failed(_) => Some(HookOutcome::Failed),
+        Ending::Stopped => None,
+    };
+    note.completed = note.outcome.map(|_| Timestamp::now().to_string());
 }
 
 /// Whether it has to be known what bears a hook's name. Of a kind that the server doesn't know there is nothing.
@@ -131,26 +174,47 @@ fn is_to_be_read(world: &World, wanted: &Wanted<'_>) -> bool {
         && world.discovery.resolve(&Gvk::of_address(address)).is_some()
 }
 
-/// Deletes what bears the hook's name, or gives the uid of what is to be written over.
-///
-/// That must be what the plan saw, or what this run itself made for another event.
-async fn make_room(world: &World, step: &Step, target: &Target<'_>) -> Result<Option<String>, DriverError> {
+/// What bears a hook's name just before it runs.
+struct There {
+    uid: String,
+    is_going: bool,
+}
+
+/// Looks at what bears the hook's name. That must be what the plan saw, or what this run itself made for another event.
+async fn there(world: &World, step: &Step, target: &Target<'_>) -> Result<Option<There>, DriverError> {
     let resource = &step.resource;
-    let address = &resource.id.address;
-    let doing = || format!("looking at what is left of {}", address.short());
-    let found = get(&world.kube, target.kind(), &key(resource)).await.map_err(|error| error.during(doing()))?;
-    let Some((_, live)) = found else { return Ok(None) };
-    let there = uid(&live);
-    let planned = step.expects().is_some_and(|stamp| stamp.uid == there);
-    if !planned && world.hook_runs.uid(address).as_deref() != Some(there) {
-        let error = DriverError::new(doing(), "it is not what was there when the plan was made").fault(Fault::Stale);
-        return Err(error.hint("plan again and look at what has changed"));
+    let found = get(&world.kube, target.kind(), &key(resource)).await;
+    let Some((_, live)) = found.map_err(|error| error.during(looking_at(resource)))? else { return Ok(None) };
+    let uid = uid(&live).to_owned();
+    let planned = step.expects().is_some_and(|stamp| stamp.uid == uid);
+    if !planned && world.hook_runs.uid(&resource.id.address).as_ref() != Some(&uid) {
+        return Err(moved(resource));
     }
-    let is_going = live.pointer("/metadata/deletionTimestamp").is_some();
-    if !is_going && !Settings::of(resource)?.makes_room(address) {
-        return Ok(Some(there.to_owned()));
+    Ok(Some(There { uid, is_going: live.pointer("/metadata/deletionTimestamp").is_some() }))
+}
+
+fn looking_at(resource: &Resource) -> String {
+    format!("looking at what is left of {}", resource.id.address.short())
+}
+
+fn moved(resource: &Resource) -> DriverError {
+    let cause = "it is not what was there when the plan was made";
+    let error = DriverError::new(looking_at(resource), cause).fault(Fault::Stale);
+    error.hint("plan again and look at what has changed")
+}
+
+/// Deletes what bears the hook's name, or gives the uid of what is to be written over.
+async fn make_room(
+    world: &World,
+    resource: &Resource,
+    target: &Target<'_>,
+    there: Option<There>,
+) -> Result<Option<String>, DriverError> {
+    let Some(There { uid, is_going }) = there else { return Ok(None) };
+    if !is_going && !Settings::of(resource)?.makes_room(&resource.id.address) {
+        return Ok(Some(uid));
     }
-    target.delete(Some(there)).await?;
+    target.delete(Some(&uid)).await?;
     gone(world, resource, target).await?;
     Ok(None)
 }

@@ -75,6 +75,25 @@ impl Object {
     pub fn settings_of_removed(release: &str, namespace: &str, last: &LastApplied) -> Value {
         with_last(json!({ "manager": HELM, "release": [release, namespace] }), last)
     }
+
+    async fn write(&self, world: &World, step: &Step) -> Result<Applied, DriverError> {
+        if step.resource.id.part == Part::Adoption {
+            return adoption::apply(world, step).await;
+        }
+        let target = Target::new(world, &step.resource, manager(&step.resource))?;
+        match (step.change.action, step.resource.want.document()) {
+            (Action::Create, Some(document)) => drop(target.create(document).await?),
+            (Action::Update | Action::Migrate, Some(document)) => {
+                drop(target.update(step, document, |resource, seen| self.diff(resource, seen)).await?);
+            }
+            (Action::Delete, _) => target.delete(step.expects().map(|stamp| stamp.uid.as_str())).await?,
+            (Action::Replace, Some(document)) => {
+                drop(target.replace(step, document, |resource, seen| self.diff(resource, seen)).await?);
+            }
+            (Action::Keep | Action::Refuse, _) | (_, None) => return Ok(Applied::default()),
+        }
+        Ok(Applied { wrote: true, memo: Value::Null })
+    }
 }
 
 fn manager(resource: &Resource) -> &str {
@@ -105,24 +124,7 @@ impl Driver<World> for Object {
     }
 
     fn apply<'a>(&'a self, world: &'a World, step: &'a Step) -> Effect<'a, Applied> {
-        Box::pin(async move {
-            if step.resource.id.part == Part::Adoption {
-                return adoption::apply(world, step).await;
-            }
-            let target = Target::new(world, &step.resource, manager(&step.resource))?;
-            match (step.change.action, step.resource.want.document()) {
-                (Action::Create, Some(document)) => drop(target.create(document).await?),
-                (Action::Update | Action::Migrate, Some(document)) => {
-                    drop(target.update(step, document, |resource, seen| self.diff(resource, seen)).await?);
-                }
-                (Action::Delete, _) => target.delete(step.expects().map(|stamp| stamp.uid.as_str())).await?,
-                (Action::Replace, Some(document)) => {
-                    drop(target.replace(step, document, |resource, seen| self.diff(resource, seen)).await?);
-                }
-                (Action::Keep | Action::Refuse, _) | (_, None) => return Ok(Applied::default()),
-            }
-            Ok(Applied { wrote: true, memo: Value::Null })
-        })
+        Box::pin(world.in_turn(&step.resource, self.write(world, step)))
     }
 
     fn follow<'a>(&'a self, world: &'a World, resource: &'a Resource) -> BoxStream<'a, Result<Evidence, DriverError>> {

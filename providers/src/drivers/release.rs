@@ -31,7 +31,7 @@ mod lasting;
 pub mod next;
 pub mod survey;
 
-use history::{Opened, ReleaseName};
+use history::{Opened, ReleaseName, Reopening};
 use lasting::with_live_values;
 use next::Next;
 use survey::{ChartQuestion, chart, merged, request, survey};
@@ -134,20 +134,10 @@ impl Driver<World> for Release {
         Settings::of(&step.resource).and_then(|settings| settings.check_idle()).err()
     }
 
-    /// Opens the revision: from here on helm sees it as pending, and no one else can open it too.
+    /// Opens the revision: from here on helm sees it as pending, and no one else can open it too. One that a run of ours has
+    /// left open is gone on with.
     fn apply<'a>(&'a self, world: &'a World, step: &'a Step) -> Effect<'a, Applied> {
-        Box::pin(async move {
-            let settings = Settings::of(&step.resource)?;
-            settings.check_idle()?;
-            if let Some(revision) = settings.next.abandoned {
-                history::abandon(&world.kube, &settings.release(), revision).await?;
-            }
-            let record = opening(world, &settings).await?;
-            let opened = history::open(&world.kube, &settings.release(), &record, &settings.next.seen).await?;
-            let memo = json!(opened);
-            keep_alive(world, settings.release(), opened);
-            Ok(Applied { wrote: true, memo })
-        })
+        Box::pin(world.in_turn(&step.resource, open(world, step)))
     }
 
     fn close<'a>(&'a self, world: &'a World, step: &'a Step, applied: &'a Applied, ending: Ending) -> Effect<'a, ()> {
@@ -161,6 +151,52 @@ impl Driver<World> for Release {
             history::close(&world.kube, &settings.release(), &opened, status, end).await
         })
     }
+}
+
+async fn open(world: &World, step: &Step) -> Result<Applied, DriverError> {
+    let settings = Settings::of(&step.resource)?;
+    settings.check_idle()?;
+    let (next, release, run) = (&settings.next, settings.release(), world.lease.holder().run.as_str());
+    let opened = if let (Some(left_by), Some(hooks)) = (&next.left_by, &next.goes_on) {
+        world.journal.carry_on(&world.kube, hooks).await?;
+        world.hook_runs.recall(hooks);
+        let reopening = Reopening { revision: next.revision, planned: &next.seen, left_by, run };
+        go_on(world, &settings, reopening).await?
+    } else {
+        if let Some(revision) = next.abandoned {
+            history::abandon(&world.kube, &release, revision, next.left_by.as_ref()).await?;
+        }
+        let record = opening(world, &settings).await?;
+        history::open(&world.kube, &release, &record, &next.seen, run).await?
+    };
+    let memo = json!(opened);
+    keep_alive(world, release, opened);
+    Ok(Applied { wrote: true, memo })
+}
+
+/// Goes on with a revision that has chart, values and notes already; its texts are those that are about to be applied.
+async fn go_on(world: &World, settings: &Settings, reopening: Reopening<'_>) -> Result<Opened, DriverError> {
+    let question = &settings.question;
+    let (chart, values) = (chart(world, question).await?, merged(question)?);
+    let planned = planned(world, settings, &chart, &values).await?;
+    let hooks: Option<Vec<RecordedHook>> = planned.hooks.iter().map(Hook::recorded).collect();
+    let (Some(manifest), Some(hooks)) = (&planned.manifest, hooks) else { return Err(no_texts(question)) };
+    if planned.digest != settings.rendering {
+        return Err(no_longer_planned(question));
+    }
+    let manifest = with_live_values(world, &question.namespace, &planned, manifest.expose_secret()).await?;
+    let texts = |record: &mut Value| record::put_texts(record, manifest.expose_secret(), &hooks);
+    history::reopen(&world.kube, &settings.release(), reopening, texts).await
+}
+
+fn no_texts(question: &ChartQuestion) -> DriverError {
+    DriverError::new(format!("rendering chart {} again", question.source), "its texts are missing")
+}
+
+fn no_longer_planned(question: &ChartQuestion) -> DriverError {
+    let doing = format!("rendering chart {} again", question.source);
+    let error = DriverError::new(doing, "it is no longer what was planned").fault(Fault::Stale);
+    error.hint("the chart or its values have changed meanwhile; plan again")
 }
 
 /// Touches the record of an open revision from now on, so that no one takes a run that waits for one that has died.
@@ -193,16 +229,12 @@ async fn opening(world: &World, settings: &Settings) -> Result<Value, DriverErro
     let helms =
         helms.map_err(|error| DriverError::new(format!("asking helm about chart {}", question.source), error))?;
     let hooks: Option<Vec<RecordedHook>> = planned.hooks.iter().map(Hook::recorded).collect();
-    let (Some(manifest), Some(hooks)) = (&planned.manifest, hooks) else {
-        return Err(DriverError::new(format!("rendering chart {} again", question.source), "its texts are missing"));
-    };
+    let (Some(manifest), Some(hooks)) = (&planned.manifest, hooks) else { return Err(no_texts(question)) };
     let manifest = manifest.expose_secret();
     // Helm itself never renders a chart twice the same that draws lots, reads the clock or looks things up.
     let steady = !planned.volatile.any();
     if planned.digest != settings.rendering || (steady && !same_documents(manifest, helms.manifest.expose_secret())) {
-        let doing = format!("rendering chart {} again", question.source);
-        let error = DriverError::new(doing, "it is no longer what was planned").fault(Fault::Stale);
-        return Err(error.hint("the chart or its values have changed meanwhile; plan again"));
+        return Err(no_longer_planned(question));
     }
     let manifest = with_live_values(world, &question.namespace, &planned, manifest).await?;
     let opening = record::Opening {

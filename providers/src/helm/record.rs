@@ -16,7 +16,7 @@ use super::hook::HookFacts;
 mod wire;
 mod write;
 
-pub use write::{HookRun, Opening, finished, pending, ran, rewritten, secret, superseded};
+pub use write::{HookRun, Opening, finished, pending, put_texts, ran, rewritten, secret, superseded};
 
 /// A Secret holds at most 1 MiB, of which compression leaves far less than this when unpacked.
 const LARGEST_RECORD: u64 = 32 << 20;

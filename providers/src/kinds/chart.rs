@@ -292,6 +292,7 @@ fn hooks_of(id: &TaskId, owner: &ResourceId, answer: &ChartAnswer, hooks: &[Hook
     let earlier: Vec<Earlier> =
         hooks.iter().map(|hook| Earlier::new(&hook.item.address, &hook.facts.delete_policies)).collect();
     let resource = |(index, hook): (usize, &HookItem)| {
+        let its_id = ResourceId { address: hook.item.address.clone(), part: Part::Fields(hook.event) };
         let settings = hook::Settings {
             event: hook.event.to_owned(),
             weight: hook.facts.weight,
@@ -301,9 +302,10 @@ fn hooks_of(id: &TaskId, owner: &ResourceId, answer: &ChartAnswer, hooks: &[Hook
             due: answer.next.because.is_some(),
             was_object: answer.removed.contains(&hook.item.address),
             lost: lost_with(hook, answer),
+            note: answer.next.goes_on.iter().flatten().find(|note| note.is_about(&its_id)).cloned(),
         };
         Resource {
-            id: ResourceId { address: hook.item.address.clone(), part: Part::Fields(hook.event) },
+            id: its_id,
             task: id.clone(),
             driver: "hook",
             want: Want::Present(hook.item.document.clone()),

@@ -46,6 +46,8 @@ pub struct Kube {
 struct Gate {
     /// Whether requests may write.
     open: AtomicBool,
+    /// Whether they no longer may, since the lease under which they did is lost.
+    closed: AtomicBool,
     /// How many requests were let through.
     sent: AtomicUsize,
     /// Whether the server has ever answered, so that no answer is trouble and no wrong address.
@@ -106,6 +108,9 @@ pub enum ApiError {
     /// The request would have written, and this client may only read.
     #[error("refused here: {0} would write, and planning only reads")]
     ReadOnly(String),
+    /// The request would have written, and what it was to be written under is lost.
+    #[error("refused here: {0} would write, and the lease is lost")]
+    Closed(String),
 }
 
 impl ApiError {
@@ -114,7 +119,9 @@ impl ApiError {
         match self {
             Self::Status { code, .. } => Some(*code),
             Self::Immutable { .. } => Some(422),
-            Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::Old | Self::ReadOnly(_) => None,
+            Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::Old | Self::ReadOnly(_) | Self::Closed(_) => {
+                None
+            }
         }
     }
 
@@ -122,6 +129,7 @@ impl ApiError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Status { code: 403, message, .. } if !Denied::is_by_policy(message) => Fault::Forbidden,
+            Self::Closed(_) => Fault::Locked,
             Self::Status { .. } | Self::Transport(_) | Self::Slow(_) => Fault::World,
             Self::Immutable { .. } | Self::Junk(_) | Self::Old | Self::ReadOnly(_) => Fault::World,
         }
@@ -221,6 +229,11 @@ impl Kube {
         self.gate.open.store(true, Ordering::Relaxed);
     }
 
+    /// Lets no request through that writes, from now on and whatever else is said.
+    pub fn close(&self) {
+        self.gate.closed.store(true, Ordering::Relaxed);
+    }
+
     /// Sends a request, and sends it again as `retry` has it: while the server puts it off or can't be had, and where doing it
     /// twice is doing it once, also where it is unclear what was done.
     ///
@@ -314,9 +327,10 @@ fn guard(
     gate: Arc<Gate>,
 ) -> tower::filter::FilterLayer<impl Fn(Request<Body>) -> Result<Request<Body>, BoxError> + Clone + Send + Sync> {
     tower::filter::FilterLayer::new(move |mut request: Request<Body>| {
-        if !gate.open.load(Ordering::Relaxed) && !only_reads(&request) {
+        let (open, closed) = (gate.open.load(Ordering::Relaxed), gate.closed.load(Ordering::Relaxed));
+        if (!open || closed) && !only_reads(&request) {
             let title = format!("{} {}", request.method(), request.uri().path());
-            return Err(BoxError::from(WouldWrite(title)));
+            return Err(BoxError::from(WouldWrite { title, closed }));
         }
         gate.sent.fetch_add(1, Ordering::Relaxed);
         let agent = HeaderValue::from_static(concat!("cfrt/", env!("CARGO_PKG_VERSION")));
@@ -326,8 +340,11 @@ fn guard(
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct WouldWrite(String);
+#[error("{title}")]
+struct WouldWrite {
+    title: String,
+    closed: bool,
+}
 
 /// Reads, dry runs and access reviews. A dry run counts only where the query says so: the body isn't looked at.
 fn only_reads(request: &Request<Body>) -> bool {
@@ -348,8 +365,9 @@ fn transport(error: kube::Error) -> Failure {
     let (mut words, mut unsent) = (Vec::new(), false);
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(error) = cause {
-        if let Some(WouldWrite(title)) = error.downcast_ref() {
-            return ApiError::ReadOnly(title.clone()).into();
+        if let Some(WouldWrite { title, closed }) = error.downcast_ref() {
+            let title = title.clone();
+            return if *closed { ApiError::Closed(title) } else { ApiError::ReadOnly(title) }.into();
         }
         if let Some(error) = error.downcast_ref::<AuthError>() {
             return ApiError::Transport(login_words(error)).into();
@@ -417,8 +435,9 @@ impl Kube {
         Self { client: Client::new(service, "default"), gate: Arc::default() }
     }
 
-    fn answering<F: Future<Output = (StatusCode, String)> + Send + 'static>(
-        answer: impl Fn(Request<Body>) -> F + Send + Sync + 'static,
+    /// The same, where the answer needs the whole request; what writes passes the gate.
+    pub(crate) fn answering<F: Future<Output = (StatusCode, String)> + Send + 'static>(
+        answer: impl Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
     ) -> Self {
         let service = tower::service_fn(move |request: Request<Body>| {
             let answer = answer(request);
@@ -429,7 +448,9 @@ impl Kube {
                 Ok::<_, BoxError>(response)
             }
         });
-        Self { client: Client::new(service, "default"), gate: Arc::default() }
+        let gate = Gate::of(Access::ReadWrite);
+        let service = ServiceBuilder::new().layer(guard(Arc::clone(&gate))).map_err(BoxError::from).service(service);
+        Self { client: Client::new(service, "default"), gate }
     }
 }
 

@@ -79,7 +79,8 @@ impl Failure {
             ApiError::Status { code: 500 | 502 | 504, .. } if harmless => Remedy::Again(TROUBLE),
             ApiError::Transport(_) | ApiError::Slow(_) if harmless || self.unsent => Remedy::Again(TROUBLE),
             ApiError::Status { .. } | ApiError::Transport(_) | ApiError::Slow(_) => Remedy::Over,
-            ApiError::Immutable { .. } | ApiError::Junk(_) | ApiError::Old | ApiError::ReadOnly(_) => Remedy::Over,
+            ApiError::Immutable { .. } | ApiError::Junk(_) | ApiError::Old => Remedy::Over,
+            ApiError::ReadOnly(_) | ApiError::Closed(_) => Remedy::Over,
         }
     }
 }
@@ -95,7 +96,7 @@ pub fn is_unclear(error: &ApiError) -> bool {
         _ if is_by_webhook(error) => false,
         ApiError::Status { code, .. } => matches!(code, 500 | 502 | 503 | 504),
         ApiError::Transport(_) | ApiError::Slow(_) | ApiError::Junk(_) => true,
-        ApiError::Immutable { .. } | ApiError::Old | ApiError::ReadOnly(_) => false,
+        ApiError::Immutable { .. } | ApiError::Old | ApiError::ReadOnly(_) | ApiError::Closed(_) => false,
     }
 }
 

@@ -83,6 +83,7 @@ mod tests {
             due: true,
             was_object,
             lost: Vec::new(),
+            note: None,
         }
     }
 

@@ -8,6 +8,7 @@ use cfrt_engine::resource::Address;
 use jiff::Timestamp;
 
 use crate::helm::record::HookRun;
+use crate::journal::HookNote;
 
 /// How the hooks of this run of cfrt went, for the record of their release, and which objects are theirs.
 #[derive(Debug, Default)]
@@ -36,6 +37,23 @@ impl HookRuns {
         let Address { kind, name, .. } = hook.short();
         let run = HookRun { kind, name, started, completed: Timestamp::now(), succeeded: *ending == Ending::Settled };
         self.known().runs.push(run);
+    }
+
+    /// Takes over what another run has written down of hooks that have succeeded.
+    pub fn recall(&self, notes: &[HookNote]) {
+        for note in notes.iter().filter(|note| note.has_succeeded()) {
+            let Some((full, name)) = note.address.split_once(' ') else { continue };
+            let (scope, name) = name.split_once('/').unwrap_or(("", name));
+            let hook = Address::new(full, scope, name);
+            if let Some(uid) = &note.uid {
+                self.made(&hook, uid);
+            }
+            let time = |text: Option<&str>| text.and_then(|at| at.parse().ok());
+            let times = time(Some(&note.started)).zip(time(note.completed.as_deref()));
+            let Address { kind, name, .. } = hook.short();
+            let run = times.map(|(started, completed)| HookRun { kind, name, started, completed, succeeded: true });
+            self.known().runs.extend(run);
+        }
     }
 
     /// What was noted so far, in the order in which the hooks ended.

@@ -5,6 +5,7 @@ use cfrt_engine::resource::{Address, Resource};
 use serde::{Deserialize, Serialize};
 
 use crate::helm::hook::DeletePolicy;
+use crate::journal::HookNote;
 use crate::kube::gvk::Gvk;
 
 /// What the driver has to know of a hook besides its document.
@@ -26,6 +27,8 @@ pub struct Settings {
     pub was_object: bool,
     /// The hooks that never run any more where this one fails, itself included.
     pub lost: Vec<String>,
+    /// What the run that was broken off wrote down of it, where this one goes on with its revision.
+    pub note: Option<HookNote>,
 }
 
 /// A hook that ran before another one of the same event.
@@ -101,6 +104,11 @@ impl Settings {
         )
     }
 
+    /// Whether it has succeeded in the run that was broken off.
+    pub(super) fn has_run(&self) -> bool {
+        self.note.as_ref().is_some_and(HookNote::has_succeeded)
+    }
+
     /// What is said of it in a plan.
     pub(super) fn said(&self) -> String {
         format!("hook, weight {}", self.weight)
@@ -126,7 +134,17 @@ mod tests {
     fn third(policies: &[DeletePolicy], last: bool) -> Settings {
         let earlier = vec![Earlier::new(&job("a"), &[HookSucceeded]), Earlier::new(&job("b"), &[BeforeHookCreation])];
         let (event, policies) = ("pre-install".to_owned(), policies.to_vec());
-        Settings { event, weight: 0, policies, earlier, last, due: true, was_object: false, lost: Vec::new() }
+        Settings {
+            event,
+            weight: 0,
+            policies,
+            earlier,
+            last,
+            due: true,
+            was_object: false,
+            lost: Vec::new(),
+            note: None,
+        }
     }
 
     fn deleted(hook: &Settings, ending: &Ending) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! The records of a release: read with one list, opened, closed and pruned as Helm does it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
@@ -10,17 +11,18 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::at_work;
-use super::next::Busy;
 use crate::drivers::object::OWN;
 use crate::helm::record::{self, Revision, Status};
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube, Reply};
 use crate::kube::gvk::{Gvk, Resolved};
+use crate::kube::retry::is_unclear;
 
+mod broken_off;
 mod made;
 mod records;
 
+pub use broken_off::{ABANDONED, Left, Reopening, abandon, reopen};
 pub use made::ours;
 pub use records::{Records, read, read_metadata};
 
@@ -29,6 +31,10 @@ const KEPT: usize = 10;
 
 /// How long a pending revision that no one has touched may still belong to someone at work.
 pub const ABANDONED_AFTER: i64 = 600;
+
+/// The annotation of a record that says which run of ours has opened it. Helm drops it with whatever it writes itself, and
+/// never hands it on to a later revision, as it does with labels.
+const RUN: &str = "cfrt.dev/run";
 
 /// Which release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +72,8 @@ pub struct History {
     pub remembered: bool,
     /// The hook that has not ended yet, where the newest is pending and hasn't been written for long.
     pub hook: Option<String>,
+    /// The run of ours that has opened the newest and not closed it.
+    pub left: Option<Left>,
     /// Who made the record of the newest, and when.
     pub maker: Moved,
     /// Where someone else made the newest: the newest one that we made, as far as it is known.
@@ -102,7 +110,9 @@ struct Metadata {
     #[serde(default)]
     resource_version: String,
     #[serde(default)]
-    labels: std::collections::BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
     #[serde(default, rename = "managedFields")]
     managed_fields: Value,
 }
@@ -115,6 +125,11 @@ struct Data {
 impl Record {
     fn label(&self, name: &str) -> &str {
         self.metadata.labels.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    /// The run of ours that has opened it, where nobody has written it since.
+    fn run(&self) -> Option<&String> {
+        self.metadata.annotations.get(RUN)
     }
 
     fn revision(&self) -> u64 {
@@ -179,6 +194,8 @@ pub struct Opened {
     status: String,
     /// By how many seconds the server's clock is ahead of ours.
     ahead: i64,
+    /// The run that has opened it.
+    run: String,
 }
 
 /// Creates the record of a revision: that it can't be created twice is what keeps two from working at once.
@@ -186,18 +203,25 @@ pub struct Opened {
 /// # Errors
 ///
 /// Someone else has made that revision, or the records are no longer those that the plan has seen.
-pub async fn open(kube: &Kube, release: &ReleaseName, record: &Value, planned: &[Seen]) -> Result<Opened, DriverError> {
+pub async fn open(
+    kube: &Kube,
+    release: &ReleaseName,
+    record: &Value,
+    planned: &[Seen],
+    run: &str,
+) -> Result<Opened, DriverError> {
     let (known, now) = all(kube, release).await?;
     let last = known.iter().map(Record::revision).max().unwrap_or(0);
     let surplus = surplus(&known);
     unmoved(release, &counting(known), planned)?;
     prune(kube, release, surplus).await?;
     let ahead = now.as_second() - Timestamp::now().as_second();
-    let secret =
+    let mut secret =
         record::secret(&numbered(record, last), now).map_err(|error| DriverError::new(opening(release), error))?;
+    secret["metadata"]["annotations"] = json!({ RUN: run });
     let created = create(kube, release, &secret).await?;
-    let status = created.label("status").to_owned();
-    Ok(Opened { secret: created.metadata.name, uid: created.metadata.uid, status, ahead })
+    let (status, run) = (created.label("status").to_owned(), run.to_owned());
+    Ok(Opened { secret: created.metadata.name, uid: created.metadata.uid, status, ahead, run })
 }
 
 fn opening(release: &ReleaseName) -> String {
@@ -249,7 +273,7 @@ async fn create(kube: &Kube, release: &ReleaseName, secret: &Value) -> Result<Re
             let same = there.data.as_ref().is_some_and(|data| data.release.as_deref() == sent);
             return if same { Ok(there) } else { Err(opened_by_others(release, &there)) };
         }
-        match waits.next().filter(|_| is_lost(&error)) {
+        match waits.next().filter(|_| is_unclear(&error)) {
             Some(wait) => tokio::time::sleep(wait).await,
             None => return Err(refused(opening(release), error)),
         }
@@ -310,7 +334,7 @@ pub async fn close(
 /// the release over: it isn't ours to close.
 fn still_ours(release: &ReleaseName, opened: &Opened, found: &Found, record: Value) -> Result<Value, DriverError> {
     let status = Status::parse(record.pointer("/info/status").and_then(Value::as_str).unwrap_or_default());
-    let same = found.uid == opened.uid;
+    let same = found.uid == opened.uid && found.run.as_ref().is_none_or(|run| *run == opened.run);
     if same && status == Status::parse(&opened.status) {
         return Ok(record);
     }
@@ -324,44 +348,14 @@ fn taken_over(release: &ReleaseName, cause: String) -> DriverError {
     DriverError::new(doing, cause).fault(Fault::Stale).hint(hint)
 }
 
-/// What a record says of a revision that was begun and never ended.
-pub const ABANDONED: &str = "Broken off: whoever began it did not finish it";
-
-/// Writes that a revision failed which was left pending: before that helm does nothing with the release.
-///
-/// # Errors
-///
-/// A record that can't be read or written; someone who has come back to work on it, or waits for a hook.
-pub async fn abandon(kube: &Kube, release: &ReleaseName, revision: u32) -> Result<(), DriverError> {
-    let secret = format!("sh.helm.release.v1.{}.v{revision}", release.name);
-    let stored = sent(kube, &Call::get(secrets().path(&release.namespace, &secret))).await;
-    let stored: Record = stored.and_then(|reply| reply.json()).map_err(|error| unreadable(release, error))?;
-    if let Some(hook) = at_work::hook(kube, &release.namespace, &stored.decode()?).await? {
-        return Err(Busy::Hook(hook).error(release));
-    }
-    rewrite(kube, release, &secret, |found, record| given_up(release, found, record)).await.map(drop)
-}
-
-fn given_up(release: &ReleaseName, found: &Found, record: Value) -> Result<Value, DriverError> {
-    let status = Status::parse(record["info"]["status"].as_str().unwrap_or_default());
-    if !status.is_pending() {
-        // Someone has ended it since the plan was made, and knows better.
-        return Ok(record);
-    }
-    if found.age < ABANDONED_AFTER {
-        let doing = format!("taking over release {}/{}", release.namespace, release.name);
-        let error = DriverError::new(doing, "someone has gone on with it since the plan was made");
-        return Err(error.fault(Fault::Locked).hint("wait until that is done, then plan again"));
-    }
-    Ok(record::finished(record, Status::Failed, ABANDONED))
-}
-
 /// A touch that takes longer is given up: closing the record waits for it.
 const LONGEST_TOUCH: Duration = Duration::from_secs(10);
 
 /// A record as it was found.
 struct Found {
     uid: String,
+    /// The run of ours that has opened it.
+    run: Option<String>,
     /// How many seconds ago it was last written, by the server's clock.
     age: i64,
 }
@@ -372,6 +366,17 @@ async fn rewrite(
     kube: &Kube,
     release: &ReleaseName,
     name: &str,
+    change: impl Fn(&Found, Value) -> Result<Value, DriverError>,
+) -> Result<u64, DriverError> {
+    rewrite_for(kube, release, name, None, change).await
+}
+
+/// The same, for the run that goes on with it.
+async fn rewrite_for(
+    kube: &Kube,
+    release: &ReleaseName,
+    name: &str,
+    run: Option<&str>,
     change: impl Fn(&Found, Value) -> Result<Value, DriverError>,
 ) -> Result<u64, DriverError> {
     let doing = || format!("closing the release record {}/{name}", release.namespace);
@@ -385,7 +390,7 @@ async fn rewrite(
         let reply = sent(kube, &Call::get(secrets().path(&release.namespace, name))).await.map_err(failed)?;
         let stored: Record = reply.json().map_err(failed)?;
         let secret: Value = reply.json().map_err(failed)?;
-        let found = Found { age: stored.age(now(&reply)), uid: stored.metadata.uid };
+        let found = Found { age: stored.age(now(&reply)), run: stored.run().cloned(), uid: stored.metadata.uid };
         if let Some((uid, release, revision)) = &written
             && (uid, release) == (&found.uid, &secret["data"]["release"])
         {
@@ -394,11 +399,14 @@ async fn rewrite(
         let encoded = secret["data"]["release"].as_str().unwrap_or_default();
         let record = change(&found, record::raw(encoded).map_err(unwritable)?)?;
         let revision = record["version"].as_u64().unwrap_or(0);
-        let secret = record::rewritten(secret, &record, Timestamp::now()).map_err(unwritable)?;
+        let mut secret = record::rewritten(secret, &record, Timestamp::now()).map_err(unwritable)?;
+        if let Some(run) = run {
+            secret["metadata"]["annotations"][RUN] = json!(run);
+        }
         let replace = Call::replace(&secrets(), &release.namespace, name, &secret);
         let Err(error) = kube.send(&replace).await else { return Ok(revision) };
         written = Some((found.uid, secret["data"]["release"].clone(), revision));
-        match waits.next().filter(|_| error.is_conflict() || is_lost(&error)) {
+        match waits.next().filter(|_| error.is_conflict() || is_unclear(&error)) {
             Some(wait) => tokio::time::sleep(wait).await,
             None => return Err(failed(error)),
         }
@@ -410,21 +418,12 @@ fn again() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_times(5).build()
 }
 
-/// Whether no one knows what the server did.
-fn is_lost(error: &ApiError) -> bool {
-    match error {
-        ApiError::Status { code, .. } => matches!(code, 500 | 502 | 504),
-        ApiError::Transport(_) | ApiError::Slow(_) | ApiError::Junk(_) => true,
-        ApiError::Immutable { .. } | ApiError::Old | ApiError::ReadOnly(_) => false,
-    }
-}
-
 /// Reads, and reads again where the answer got lost.
 async fn sent(kube: &Kube, read: &Call) -> Result<Reply, ApiError> {
     let mut waits = again();
     loop {
         match kube.send(read).await {
-            Err(error) if is_lost(&error) => match waits.next() {
+            Err(error) if is_unclear(&error) => match waits.next() {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(error),
             },

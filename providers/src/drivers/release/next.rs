@@ -9,11 +9,12 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::history::{ABANDONED_AFTER, History, ReleaseName, Seen};
+use super::history::{ABANDONED_AFTER, History, Left, ReleaseName, Seen};
 use crate::helm::hook::HookEvent;
 use crate::helm::manifest::{Manifest, ManifestError};
 use crate::helm::record::{RecordedHook, Revision, Status};
 use crate::helm::rendering::{Hook, Identity, Rendering, texts_digest};
+use crate::journal::HookNote;
 use crate::kube::difference::difference;
 use crate::vault::Vault;
 
@@ -30,6 +31,10 @@ pub struct Next {
     pub busy: Option<Busy>,
     /// The revision before it, where that was begun and given up.
     pub abandoned: Option<u32>,
+    /// The run of ours that has left the revision before it, or this very one.
+    pub left_by: Option<String>,
+    /// What that run has written down of its hooks, where this is its revision and goes on.
+    pub goes_on: Option<Vec<HookNote>>,
     /// When the release's first revision was made, as its records say it.
     pub first_deployed: Option<String>,
     /// The records from which that follows.
@@ -82,6 +87,8 @@ pub enum Busy {
     For(i64),
     /// This hook of it has not ended.
     Hook(String),
+    /// A run of ours, as told.
+    Run(String),
 }
 
 impl Busy {
@@ -94,6 +101,7 @@ impl Busy {
             Self::Hook(hook) => {
                 format!("someone may wait for the end of {hook}, a hook of the revision that is in progress")
             }
+            Self::Run(who) => format!("{who} is at work on it"),
         }
     }
 
@@ -106,6 +114,7 @@ impl Busy {
                  that one's hooks delete a runtime from the platform"
             ),
             Self::Hook(hook) => format!("wait until {hook} has ended; if no one is at work, delete it and plan again"),
+            Self::Run(_) => "wait until that run is through, then plan again".to_owned(),
         }
     }
 
@@ -120,20 +129,57 @@ impl Next {
     /// No revision, after these records.
     fn none_but(history: &History) -> Self {
         let seen = history.seen.clone();
-        let (because, busy, abandoned, first_deployed, overtaken) = (None, None, None, None, None);
-        Self { revision: 0, install: false, because, busy, abandoned, first_deployed, seen, overtaken, missed: false }
+        Self {
+            revision: 0,
+            install: false,
+            because: None,
+            busy: None,
+            abandoned: None,
+            left_by: None,
+            goes_on: None,
+            first_deployed: None,
+            seen,
+            overtaken: None,
+            missed: false,
+        }
     }
 
-    /// What a plan says of it beforehand; `None` where no one can be at work.
+    /// What a plan says of it beforehand; `None` where no one can be at work, and nothing was broken off.
     pub(super) fn remark(&self, history: &History) -> Option<String> {
-        let (busy, newest) = (self.busy.as_ref()?, history.newest.as_ref()?);
+        let newest = history.newest.as_ref()?;
+        let Some(busy) = &self.busy else { return history.left.as_ref().map(|left| self.resumption(left, newest)) };
         let Revision { revision, status, .. } = newest;
         let sign = match busy {
             Busy::For(_) => "someone may be at work on the release".to_owned(),
             Busy::Hook(hook) => format!("and its hook {hook} has not ended"),
+            Busy::Run(who) => format!("and {who} is at work"),
         };
         let way_out = busy.way_out();
         Some(format!("an apply would be refused now: revision {revision} is {status}, {sign};\n{way_out}"))
+    }
+
+    /// What a plan says of a run that was broken off.
+    fn resumption(&self, left: &Left, newest: &Revision) -> String {
+        let Revision { revision, status, .. } = newest;
+        let who = &left.by;
+        let what = match &self.goes_on {
+            Some(hooks) => {
+                let ran: Vec<String> = hooks.iter().filter(|hook| hook.has_succeeded()).map(HookNote::told).collect();
+                let ran = match ran.as_slice() {
+                    [] => String::new(),
+                    [one] => format!(", and {one} doesn't run again"),
+                    [several @ .., last] => format!(", and {} and {last} don't run again", several.join(", ")),
+                };
+                format!("this apply goes on with it{ran}")
+            }
+            None => "it is recorded as failed first, as this apply has something else to do".to_owned(),
+        };
+        let doubt = if left.may_live {
+            ";\nit may be at work still: an apply waits until its lease is renewed or ends"
+        } else {
+            ""
+        };
+        format!("revision {revision} is {status}: the run of {who} was broken off; {what}{doubt}")
     }
 }
 
@@ -165,12 +211,25 @@ pub(super) fn next(
     let busy = busy(history, newest);
     let abandoned = (newest.status.is_pending() && busy.is_none()).then_some(newest.revision);
     let first_deployed = newest.first_deployed.map(|at| at.to_string());
+    if let Some(left) = history.to_go_on() {
+        return Next {
+            revision: newest.revision,
+            install: newest.status == Status::PendingInstall,
+            because: Some(format!("goes on where the run of {} was broken off", left.by)),
+            left_by: Some(left.run.clone()),
+            goes_on: Some(left.hooks.clone()),
+            first_deployed,
+            ..Next::none_but(history)
+        };
+    }
+    let left_by = history.left.as_ref().map(|left| left.run.clone());
     let because = reason(vault, history, newest, other, rendering, values);
     let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
     let (install, seen) = (is_install(history), history.seen.clone());
     let overtaken = because.as_ref().and_then(|_| overtaken(vault, history, rendering, values));
     let missed = install && history.remembered;
-    Next { revision, install, because, busy, abandoned, first_deployed, seen, overtaken, missed }
+    let goes_on = None;
+    Next { revision, install, because, busy, abandoned, left_by, goes_on, first_deployed, seen, overtaken, missed }
 }
 
 /// Why someone may still be at work on the newest revision.
@@ -178,6 +237,10 @@ fn busy(history: &History, newest: &Revision) -> Option<Busy> {
     let left = ABANDONED_AFTER.saturating_sub(history.age);
     match &history.hook {
         _ if !newest.status.is_pending() => None,
+        hook if let Some(left) = &history.left => match left.lives {
+            true => Some(Busy::Run(left.by.clone())),
+            false => hook.clone().map(Busy::Hook),
+        },
         _ if left > 0 => Some(Busy::For(left)),
         hook => hook.clone().map(Busy::Hook),
     }
@@ -230,6 +293,13 @@ fn reason(
         reasons.push("the chart renders differently".to_owned());
     }
     (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+/// Whether a revision has the chart, the values and the documents that the next one would have.
+pub(super) fn has_all(vault: &Vault, revision: &Revision, rendering: &Rendering, values: &Value) -> bool {
+    (&revision.chart_name, &revision.chart_version) == (&rendering.chart.name, &rendering.chart.version)
+        && moved(&revision.config, values).is_empty()
+        && (same_texts(vault, revision, rendering) || same_objects(vault, revision, rendering))
 }
 
 /// Whether a record holds the very texts of a rendering.

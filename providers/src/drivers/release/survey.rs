@@ -11,13 +11,13 @@ use serde_json::Value;
 
 use super::at_work;
 use super::dropped::Dropped;
-use super::history::{self, History, Records, ReleaseName};
+use super::history::{self, History, Left, Records, ReleaseName};
 use super::last::Last;
-use super::next::{Next, next, same_texts};
+use super::next::{Next, has_all, next, same_texts};
 use crate::blocking::blocking;
 use crate::helm::chart::{Chart, ChartSource};
 use crate::helm::hook::{HookEvent, HookFacts};
-use crate::helm::record::Revision;
+use crate::helm::record::{Revision, Status};
 use crate::helm::render::RenderRequest;
 use crate::helm::rendering::{ChartFacts, Identity, Rendered, Rendering};
 use crate::helm::values::{self, ValuesError};
@@ -147,7 +147,9 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
     };
     let (records, chart) = futures::try_join!(records, chart(world, question))?;
     let values = merged(question)?;
-    let request = request(world, question, chart, values.clone(), records.is_install());
+    let (left, installs) = left(world, &release, &records).await?;
+    let request = request(world, question, chart, values.clone(), records.is_install() || installs);
+    let as_upgrade = RenderRequest { is_upgrade: true, ..request.clone() };
     let (marks, proved) = (records.marks(), records.proved());
     let history = async { if may_be_proved { Ok(None) } else { unpacked(world, &release, records).await.map(Some) } };
     let (history, rendering) = futures::try_join!(history, render(world, request))?;
@@ -157,12 +159,48 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
         None if world.proofs().is_some_and(|proofs| proofs.holds(&proof)) => proved,
         None => unpacked(world, &release, history::read(&world.kube, &release).await?).await?,
     };
-    let history = History { remembered: !world.last_apply.is_empty(), ..history };
+    let history = History { remembered: !world.last_apply.is_empty(), left, ..history };
+    let (history, rendering) = broken_off(world, &release, history, rendering, &values, as_upgrade).await?;
     let history = with_ours(world, &release, history, &rendering).await?;
     let (vault, discovery) = (Arc::clone(&world.vault), Arc::clone(&world.discovery));
     let question = question.clone();
     let answer = blocking(move || answer(&vault, &discovery, &question, &history, &rendering, values)).await?;
     Ok(ChartAnswer { proof: answer.says_all().then_some(proof), ..answer })
+}
+
+/// The run of ours that has left the newest revision pending, and whether that is an installation. Only where there is one
+/// anything is asked.
+async fn left(world: &World, release: &ReleaseName, records: &Records) -> Result<(Option<Left>, bool), DriverError> {
+    let Some((run, installs)) = records.left() else { return Ok((None, false)) };
+    Ok((Some(Left::read(world, release, run).await?), installs))
+}
+
+/// The same where a run of ours was broken off: it is gone on with where its revision has all that is wanted. What is wanted
+/// was rendered as that run has, which may have been an installation; anything else is an upgrade.
+async fn broken_off(
+    world: &World,
+    release: &ReleaseName,
+    history: History,
+    rendering: Arc<Rendering>,
+    values: &Value,
+    as_upgrade: RenderRequest,
+) -> Result<(History, Arc<Rendering>), DriverError> {
+    let (Some(left), Some(newest)) = (&history.left, &history.newest) else { return Ok((history, rendering)) };
+    let (vault, newest, values) = (Arc::clone(&world.vault), newest.clone(), values.clone());
+    let status = newest.status;
+    let wanted = Arc::clone(&rendering);
+    let same = blocking(move || has_all(&vault, &newest, &wanted, &values)).await;
+    let left = Some(Left { same, ..left.clone() });
+    let history = History { left, ..history };
+    if same {
+        return Ok((history, rendering));
+    }
+    let rendering = match status {
+        Status::PendingInstall => world.charts.render(as_upgrade, world.access == Access::ReadWrite).await?,
+        Status::Unknown | Status::Deployed | Status::Uninstalled | Status::Superseded | Status::Failed => rendering,
+        Status::Uninstalling | Status::PendingUpgrade | Status::PendingRollback => rendering,
+    };
+    Ok((with_hook(world, release, history).await?, rendering))
 }
 
 /// That the records hold all that is wanted, should it be so.
@@ -177,7 +215,7 @@ async fn unpacked(world: &World, release: &ReleaseName, records: Records) -> Res
 
 /// The same with the hook for which someone may wait; nothing is asked for where no one can.
 async fn with_hook(world: &World, release: &ReleaseName, history: History) -> Result<History, DriverError> {
-    let Some(pending) = history.begun_long_ago() else { return Ok(history) };
+    let Some(pending) = history.given_up() else { return Ok(history) };
     let hook = at_work::hook(&world.kube, &release.namespace, pending).await?;
     Ok(History { hook, ..history })
 }

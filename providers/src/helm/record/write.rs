@@ -66,12 +66,17 @@ pub fn pending(dry_run: Value, opening: &Opening<'_>) -> Result<Value, RecordErr
     };
     let first_deployed = opening.first_deployed.unwrap_or(opening.now);
     record["version"] = opening.revision.into();
-    record["manifest"] = opening.manifest.into();
-    record["hooks"] = opening.hooks.iter().map(hook).collect();
+    put_texts(&mut record, opening.manifest, opening.hooks);
     record["apply_method"] = "ssa".into();
     record["info"]["first_deployed"] = first_deployed.to_string().into();
     record["info"]["last_deployed"] = opening.now.to_string().into();
     Ok(finished(record, status, description))
+}
+
+/// Puts the text of a rendering and its hooks into a record.
+pub fn put_texts(record: &mut Value, manifest: &str, hooks: &[RecordedHook]) {
+    record["manifest"] = manifest.into();
+    record["hooks"] = hooks.iter().map(hook).collect();
 }
 
 /// Changes a record's status and helm's sentence about it.

@@ -4,7 +4,7 @@ use cfrt_engine::change::Moved;
 use cfrt_engine::driver::DriverError;
 use serde_json::json;
 
-use super::{ABANDONED_AFTER, History, Record, ReleaseName, all, secrets, sent, unreadable};
+use super::{ABANDONED_AFTER, History, Left, Record, ReleaseName, all, secrets, sent, unreadable};
 use crate::blocking::blocking;
 use crate::drivers::object::OWN;
 use crate::helm::record::Revision;
@@ -28,10 +28,16 @@ impl History {
         self.maker.by.as_deref() == Some(OWN)
     }
 
-    /// The newest revision, where it was begun and not written for so long that whoever began it has given it up, unless
-    /// they wait for a hook: helm touches nothing while it waits.
-    pub fn begun_long_ago(&self) -> Option<&Revision> {
-        self.newest.as_ref().filter(|newest| newest.status.is_pending() && self.age >= ABANDONED_AFTER)
+    /// The newest revision, where it was begun and whoever began it has given it up, unless they wait for a hook: a run of
+    /// ours that is gone, or someone who hasn't written it for long; helm touches nothing while it waits.
+    pub fn given_up(&self) -> Option<&Revision> {
+        let is_gone = self.left.as_ref().map_or(self.age >= ABANDONED_AFTER, |left| !left.lives && !left.same);
+        self.newest.as_ref().filter(|newest| newest.status.is_pending() && is_gone)
+    }
+
+    /// The run of ours that was broken off, where the next one goes on with its revision.
+    pub fn to_go_on(&self) -> Option<&Left> {
+        self.left.as_ref().filter(|left| left.same && !left.lives)
     }
 }
 

@@ -20,6 +20,12 @@ impl Records {
         self.records.first().is_none_or(|newest| newest.label("status") == Status::Uninstalled.word())
     }
 
+    /// The run of ours that has opened the newest and not closed it, and whether that is an installation.
+    pub fn left(&self) -> Option<(&str, bool)> {
+        let newest = self.records.first().filter(|newest| newest.status().is_pending())?;
+        Some((newest.run()?, newest.status() == Status::PendingInstall))
+    }
+
     /// What tells them from themselves after a write, and from others of their names.
     pub fn marks(&self) -> Vec<String> {
         let mark = |Metadata { uid, resource_version, .. }: &Metadata| format!("{uid}@{resource_version}");

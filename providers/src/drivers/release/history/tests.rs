@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use super::broken_off::given_up;
 use super::*;
 use crate::world::Access;
 
@@ -152,7 +153,7 @@ fn secret(status: &str, description: &str) -> Value {
 /// How a revision is closed whose closing meets these fates, its status then, and how often it was written.
 async fn closed(fates: &[Fate]) -> (Result<(), Fault>, String, usize) {
     let (kube, server) = served(None, &[]);
-    let opened = open(&kube, &release(), &record("pending-install", ""), &[]).await.unwrap();
+    let opened = open(&kube, &release(), &record("pending-install", ""), &[], "run").await.unwrap();
     server.lock().unwrap().fates = fates.to_vec();
     let end = |record| record::finished(record, Status::Deployed, "Install complete");
     let closed = close(&kube, &release(), &opened, Status::Deployed, end).await.map_err(|error| error.fault);
@@ -188,7 +189,7 @@ async fn closing_is_given_up_where_no_answer_ever_comes() {
 async fn a_revision_whose_creation_was_not_answered_is_ours_all_the_same() {
     for fate in [Fate::AnswerLost, Fate::RequestLost] {
         let (kube, server) = served(None, &[fate]);
-        let opened = open(&kube, &release(), &record("pending-install", "ours"), &[]).await.unwrap();
+        let opened = open(&kube, &release(), &record("pending-install", "ours"), &[], "run").await.unwrap();
         assert_eq!((opened.uid.as_str(), opened.status.as_str()), ("a", "pending-install"));
         assert_eq!(server.lock().unwrap().writes, 2);
     }
@@ -206,9 +207,9 @@ async fn a_revision_that_someone_else_creates_first_is_theirs() {
 #[test]
 fn a_record_that_someone_else_has_closed_is_not_ours_any_more() {
     let status = "pending-upgrade".to_owned();
-    let opened = Opened { secret: String::new(), uid: "a".to_owned(), status, ahead: 0 };
+    let opened = Opened { secret: String::new(), uid: "a".to_owned(), status, ahead: 0, run: "run".to_owned() };
     let ours = |uid: &str, status: &str| {
-        let found = Found { uid: uid.to_owned(), age: 0 };
+        let found = Found { uid: uid.to_owned(), age: 0, run: Some("run".to_owned()) };
         still_ours(&release(), &opened, &found, json!({"info": {"status": status}}))
     };
     assert!(ours("a", "pending-upgrade").is_ok());
@@ -220,7 +221,7 @@ fn a_record_that_someone_else_has_closed_is_not_ours_any_more() {
 #[tokio::test]
 async fn a_revision_whose_record_is_gone_was_uninstalled() {
     let (kube, server) = served(None, &[]);
-    let opened = open(&kube, &release(), &record("pending-install", ""), &[]).await.unwrap();
+    let opened = open(&kube, &release(), &record("pending-install", ""), &[], "run").await.unwrap();
     server.lock().unwrap().secret = None;
     let error = close(&kube, &release(), &opened, Status::Failed, |record| record).await.expect_err("it is gone");
     assert_eq!(error.fault, Fault::Stale);
@@ -230,11 +231,46 @@ async fn a_revision_whose_record_is_gone_was_uninstalled() {
 #[test]
 fn a_revision_is_taken_over_only_while_no_one_touches_it() {
     let status = |age, status: &str| {
-        let found = Found { uid: String::new(), age };
-        let record = given_up(&release(), &found, json!({"info": {"status": status}}));
+        let found = Found { uid: String::new(), age, run: None };
+        let record = given_up(&release(), &found, None, json!({"info": {"status": status}}));
         record.map(|record| record["info"]["status"].clone()).map_err(|error| error.fault)
     };
     assert_eq!(status(ABANDONED_AFTER, "pending-upgrade"), Ok(json!("failed")));
     assert_eq!(status(30, "pending-upgrade"), Err(Fault::Locked));
     assert_eq!(status(30, "deployed"), Ok(json!("deployed")));
+}
+
+#[test]
+fn what_a_run_of_ours_has_left_is_given_up_at_once_and_what_anyone_else_has_is_not() {
+    let given_up = |left: Option<&str>, found: Option<&str>| {
+        let found = Found { uid: String::new(), age: 30, run: found.map(str::to_owned) };
+        let left = left.map(str::to_owned);
+        given_up(&release(), &found, left.as_ref(), json!({"info": {"status": "pending-upgrade"}})).is_ok()
+    };
+    assert!(given_up(Some("dead"), Some("dead")));
+    assert!(!given_up(Some("dead"), Some("another")) && !given_up(Some("dead"), None) && !given_up(None, None));
+}
+
+#[tokio::test]
+async fn a_revision_that_is_gone_on_with_belongs_to_the_run_that_does_even_where_answers_get_lost() {
+    for fates in [&[][..], &[Fate::AnswerLost], &[Fate::RequestLost], &[Fate::Overtaken]] {
+        let (kube, server) = served(None, &[]);
+        let opened = open(&kube, &release(), &record("pending-install", ""), &[], "first").await.unwrap();
+        server.lock().unwrap().fates = fates.to_vec();
+        let planned = [Seen { uid: opened.uid.clone(), status: "failed".to_owned() }];
+        let reopening = Reopening { revision: 1, planned: &planned, left_by: "first", run: "second" };
+        let texts = |record: &mut Value| record["manifest"] = json!("a: b");
+        let ours = reopen(&kube, &release(), reopening, texts).await.unwrap();
+        let there = server.lock().unwrap().secret.clone().unwrap();
+        assert_eq!(there["metadata"]["annotations"][RUN], "second");
+        let kept = record::raw(there["data"]["release"].as_str().unwrap()).unwrap();
+        assert_eq!((&kept["manifest"], &kept["info"]["status"]), (&json!("a: b"), &json!("pending-install")));
+        let first = close(&kube, &release(), &opened, Status::Failed, |record| record).await;
+        assert_eq!(first.expect_err("it is no longer its").fault, Fault::Stale);
+        let end = |record| record::finished(record, Status::Failed, "ended");
+        close(&kube, &release(), &ours, Status::Failed, end).await.unwrap();
+        assert_eq!(server.lock().unwrap().status(), "failed");
+        let again = reopen(&kube, &release(), reopening, texts).await;
+        assert_eq!(again.expect_err("it has ended").fault, Fault::Stale);
+    }
 }
