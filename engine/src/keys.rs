@@ -132,10 +132,11 @@ pub const SHARED: [Key; 16] = [
     Key {
         table: "policy",
         name: "allow",
-        sort: "array of tables",
+        sort: "array",
         default: "none",
         meaning: "what would be lost for good, and may be",
-        example: "[]",
+        example: "[{ action = \"replace\", resource = \"StatefulSet codefresh/redis\",\n\
+                  \u{20}           reason = \"its data is in the backup of Friday\" }]",
     },
     Key {
         table: "policy.allow",
