@@ -210,7 +210,7 @@ fn account(sources: &Sources) -> String {
 ///
 /// # Errors
 ///
-/// As [`prepare`].
+/// As [`look`].
 pub(crate) async fn reach(file: &Path) -> Result<(World, Facts, Interrupts), Trouble> {
     let facts = tasks(&load(file)?)?.facts;
     let mut interrupts = Interrupts::listen()?;

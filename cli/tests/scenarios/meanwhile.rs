@@ -9,7 +9,7 @@ use crate::common::scenario::Scenario;
 use crate::common::tools::Helm;
 
 /// Values whose Deployment isn't ready before its image is another one.
-const STUCK: &str = "deployment: {image: 'quay.io/example/small:does-not-exist'}";
+const STUCK: &str = "deployment: {resources: {requests: {cpu: '1000'}}}";
 
 /// Meddles as soon as an apply has written an object, and gives how it ended.
 fn meddled(scenario: &Scenario, object: &str, meddle: impl FnOnce(&Scenario) + Send) -> (Plan, String, i32) {

@@ -87,6 +87,7 @@ fn a_role_that_names_the_objects_of_a_plan_is_enough_for_it() {
     let rules = json!([
         {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [name], "verbs": ["patch"]},
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "update", "patch", "delete"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["*"]},
     ]);
     let limited = Limited::new(&scenario, &rules);
@@ -94,9 +95,6 @@ fn a_role_that_names_the_objects_of_a_plan_is_enough_for_it() {
     assert_eq!(scenario.get(&format!("configmap/{name}"))["data"]["greeting"], "two");
     scenario.values("{count: 1, data: {greeting: three}}");
     let ran = limited.apply().exits(11);
-    for missing in [format!("may not patch configmaps \"{name}-00000\" in"), "may not create configmaps in".to_owned()]
-    {
-        assert!(ran.stderr.contains(&missing), "{missing}: {ran}");
-    }
+    assert!(ran.stderr.contains(&format!("may not patch configmaps \"{name}-00000\" in")), "{ran}");
     assert!(!ran.stderr.contains(&format!("\"{name}\" in")), "{ran}");
 }

@@ -42,7 +42,8 @@ fn applied(scenario: &Scenario, code: i32) -> (Ran, Vec<String>) {
     let mark = audit::mark();
     let ran = scenario.cfrt(&["apply", "--plan", FILE]).exits(code);
     let events = audit::since(mark, scenario);
-    let bookkeeping = |event: &&&Event| event.is_last_apply() || event.is_key() || event.is_record();
+    let kept = |event: &&&Event| event.is_last_apply() || event.is_key() || event.is_book(&scenario.release);
+    let bookkeeping = |event: &&&Event| kept(event) || event.is_record();
     let writes = audit::mutating(&events);
     let written: BTreeSet<String> =
         writes.iter().filter(|event| !bookkeeping(event)).map(|event| event.told()).collect();
