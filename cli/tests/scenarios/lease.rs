@@ -210,7 +210,7 @@ fn account_without(scenario: &Scenario, groups: &[&str], resources: &[&str]) {
 fn who_may_not_hold_a_lease_or_write_a_journal_is_told_what_is_missing_and_writes_nothing() {
     for (groups, resources, missing) in [
         (&[""][..], &["configmaps"][..], "create leases.coordination.k8s.io"),
-        (&["", "coordination.k8s.io"], &["leases"], "create configmaps"),
+        (&["", "coordination.k8s.io"], &["leases"], "create, patch configmaps"),
     ] {
         let scenario = Scenario::small("not-permitted");
         scenario.values("{deployment: {enabled: false}}");
