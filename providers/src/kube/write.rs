@@ -246,7 +246,8 @@ impl<'a> Target<'a> {
         let was_predicted = matches!(step.seen, Observation::Present { predicted: Some(_), .. });
         let again = Wanted { resource: self.resource, depth: Depth::DryRun, before: Some(&seen) };
         let seen = if was_predicted { predict(self.world, &again, self.manager).await? } else { seen };
-        let moved = diff(self.resource, &seen);
+        let was_agreed = diff(self.resource, &step.seen).unless_agreed.is_some();
+        let moved = with_consent(diff(self.resource, &seen), was_agreed.then_some(step.change.action));
         match unforeseen(&step.change, &moved, |value| self.world.concealed(self.resource, value)) {
             None => Ok((seen, moved)),
             Some(what) => {
@@ -303,6 +304,14 @@ impl<'a> Target<'a> {
         let (fault, hint) = (error.fault(), error.hint());
         // A server quotes what it refuses.
         self.failed(verb, self.world.redacted(self.resource, &error.to_string())).fault(fault).hint(hint)
+    }
+}
+
+/// A change, where the file has agreed to such an action: a driver that looks again knows nothing of the file.
+fn with_consent(change: Change, agreed: Option<Action>) -> Change {
+    match change.unless_agreed {
+        Some(instead) if Some(instead.action) == agreed => *instead,
+        unless_agreed => Change { unless_agreed, ..change },
     }
 }
 

@@ -128,6 +128,16 @@ fn only_fields_that_are_as_the_plan_showed_them_are_written() {
     assert_eq!(found(vec![field("data.a.deeper", Some("two"))]), None, "places that aren't the same say nothing");
 }
 
+#[test]
+fn what_the_file_agreed_to_is_agreed_to_also_after_another_look() {
+    let needs_consent = || Change::of(Action::Update).unless_agreed("argocd:a keeps it");
+    let action = |agreed: Option<Action>| with_consent(needs_consent(), agreed).action;
+    assert_eq!(action(Some(Action::Update)), Action::Update);
+    assert_eq!(action(Some(Action::Replace)), Action::Refuse, "that is more than what was agreed to");
+    assert_eq!(action(None), Action::Refuse, "nobody was asked");
+    assert_eq!(with_consent(Change::of(Action::Refuse), Some(Action::Update)).action, Action::Refuse);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_prediction_is_about_the_object_that_was_seen_and_not_about_what_others_did_meanwhile() {
     let object = |revision: &str, by_others: Value, by_us: Value| {
