@@ -427,6 +427,23 @@ impl Kube {
         })
     }
 
+    /// A client of a server that keeps something, and answers by the method and the body of a request.
+    pub(crate) fn keeping<S: Send + 'static>(
+        server: &Arc<std::sync::Mutex<S>>,
+        answer: fn(&mut S, &Method, &serde_json::Value) -> (StatusCode, String),
+    ) -> Self {
+        let server = Arc::clone(server);
+        Self::answering(move |request: Request<Body>| {
+            let server = Arc::clone(&server);
+            async move {
+                let (head, body) = request.into_parts();
+                let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+                let body = serde_json::from_slice(&bytes).unwrap_or_default();
+                answer(&mut server.lock().unwrap_or_else(std::sync::PoisonError::into_inner), &head.method, &body)
+            }
+        })
+    }
+
     /// A client whose answers are larger than any may be.
     pub(crate) fn oversized() -> Self {
         let service = tower::service_fn(|_: Request<Body>| async {

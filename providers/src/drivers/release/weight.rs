@@ -114,7 +114,12 @@ mod tests {
         let body =
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "big"}, "data": {"text": text}});
         Rendering {
-            chart: ChartFacts { name: "a".to_owned(), version: "1.0.0".to_owned(), app_version: None, digest: String::new() },
+            chart: ChartFacts {
+                name: "a".to_owned(),
+                version: "1.0.0".to_owned(),
+                app_version: None,
+                digest: String::new(),
+            },
             objects: vec![Rendered::new("a/templates/b.yaml".to_owned(), Document { body, ..Document::default() })],
             hooks: Vec::new(),
             needs: vec![Vec::new()],
