@@ -119,6 +119,25 @@ fn a_definition_whose_names_are_taken_is_told_at_once_with_which() {
 
 #[test]
 #[ignore = "needs a control plane, an audit log and helm"]
+fn a_definition_can_not_lose_a_version_in_which_objects_are_stored() {
+    let scenario = Scenario::small("stored");
+    let name = format!("widgets.{}.example.com", scenario.namespace);
+    let mut later = definition(&name, "Widget");
+    scenario.values(&values(&[&later.to_string()]));
+    judge::apply(&scenario).done();
+    later["spec"]["versions"][0]["name"] = json!("v2");
+    scenario.values(&values(&[&later.to_string()]));
+    let judged = judge::apply(&scenario).exits(5);
+    let refused = judged.plan.refused();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    for words in [name.as_str(), "the API server refuses it: ", "status.storedVersions"] {
+        assert!(refused[0].contains(words), "{words:?} isn't in {refused:?}");
+    }
+    assert_eq!(judged.writes().len(), 0);
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
 fn a_webhook_that_nobody_is_behind_is_named_with_its_service() {
     let scenario = Scenario::small("webhook");
     let name = scenario.namespace.clone();
