@@ -1,4 +1,6 @@
 //! The laws that docs/reliability.md names, each by its number: over random graphs, worlds, failures and interruptions.
+//!
+//! What has broken one of them, shrunk, is kept in `engine/tests/proptest-regressions` and tried first.
 
 mod applying;
 mod planning;
