@@ -1,0 +1,145 @@
+//! The bodies of our writes, leaf by leaf, against what the plan says of their object.
+//!
+//! - What is created, made again, or run as a hook: against what `helm template` makes of the chart, and the label and
+//!   annotations by which an object belongs to a release. What is no chart's (the namespace) is its name and no more.
+//! - What is updated, or whose ownership moves: against what was there before the run, and what the plan says that comes after.
+//! - A JSON patch: each operation against a field of the plan; it may test, and regroup who manages fields.
+//! - A deletion: that it is of one uid.
+//!
+//! What names the object, and in which revision, is free; the bodies of Secrets are nowhere to be seen. Values that the plan
+//! masks are held against nothing but that it says that they move.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::announced::{Announced, address};
+use super::lies_in;
+use crate::common::audit::Event;
+use crate::common::plan::{Field, Step};
+use crate::common::world::below;
+
+/// What says which object is meant.
+const IDENTITY: [&str; 5] = ["apiVersion", "kind", "metadata.name", "metadata.namespace", "metadata.resourceVersion"];
+
+/// Holds the body of a request against the step that announces it.
+///
+/// # Errors
+///
+/// What of it isn't announced.
+pub(super) fn judge(announced: &Announced, step: &Step, event: &Event) -> Result<(), String> {
+    let body = &event.0["requestObject"];
+    match (event.verb(), body) {
+        _ if event.resource() == "secrets" => Ok(()),
+        ("delete", body) => of_one_uid(body),
+        (_, Value::Array(operations)) => operations.iter().try_for_each(|operation| {
+            if operates(step, operation) { Ok(()) } else { Err(format!("{operation} is not announced")) }
+        }),
+        (_, Value::Object(_)) => document(announced, step, body),
+        (_, other) => Err(format!("its body is {other}")),
+    }
+}
+
+/// Fails a deletion that takes whatever it finds.
+///
+/// # Errors
+///
+/// It names no uid.
+pub(super) fn of_one_uid(body: &Value) -> Result<(), String> {
+    match body.pointer("/preconditions/uid").and_then(Value::as_str) {
+        Some(uid) if !uid.is_empty() => Ok(()),
+        Some(_) | None => Err(format!("it deletes whatever is there: {body}")),
+    }
+}
+
+fn document(announced: &Announced, step: &Step, body: &Value) -> Result<(), String> {
+    let is_there = !step.is_hook() && matches!(step.action.as_str(), "update" | "migrate" | "keep");
+    let mut known = BTreeSet::new();
+    if is_there {
+        known.extend(announced.before.get(&step.address).map(|live| leaves("", live)).unwrap_or_default());
+        known.extend(
+            step.fields
+                .iter()
+                .flat_map(|field| field.after.as_ref().map(|after| leaves(&field.path, after)).unwrap_or_default()),
+        );
+    } else {
+        known.extend(made(announced, step));
+    }
+    let fine = |(path, value): &(String, Value)| {
+        IDENTITY.contains(&path.as_str())
+            || (!is_there && path == "metadata.uid")
+            || known.contains(&told(path, value))
+            || step.fields.iter().any(|field| field.secret && is_there && lies_in(path, &field.path))
+    };
+    let more: Vec<String> =
+        walk("", body).into_iter().filter(|leaf| !fine(leaf)).map(|(path, value)| told(&path, &value)).collect();
+    if more.is_empty() { Ok(()) } else { Err(format!("not announced: {more:#?}")) }
+}
+
+/// What an object may have in it that is made.
+fn made(announced: &Announced, step: &Step) -> BTreeSet<String> {
+    let (kind, place) = step.address.split_once(' ').unwrap_or_default();
+    let (namespace, name) = place.split_once('/').unwrap_or(("", place));
+    // A chart may leave out the namespace, or say it of what has none.
+    let is_it = |document: &&Value| {
+        let found = address(document);
+        found == step.address
+            || found == format!("{kind} {name}")
+            || found.strip_suffix(name) == Some(&format!("{kind} {namespace}/"))
+    };
+    let mut known: BTreeSet<String> =
+        announced.rendered.iter().filter(is_it).flat_map(|document| leaves("", document)).collect();
+    if !step.is_hook() && !known.is_empty() {
+        known.insert(told("metadata.labels[\"app.kubernetes.io/managed-by\"]", &Value::from("Helm")));
+        let annotations = [("name", &announced.release), ("namespace", &announced.namespace)];
+        known.extend(annotations.map(|(what, text)| {
+            told(&format!("metadata.annotations[\"meta.helm.sh/release-{what}\"]"), &Value::from(text.as_str()))
+        }));
+    }
+    known
+}
+
+/// Whether a plan announces an operation of a JSON patch.
+fn operates(step: &Step, operation: &Value) -> bool {
+    let path = operation["path"].as_str().unwrap_or_default();
+    let field = step.fields.iter().find(|field| field.path == place_of(path));
+    let sets = |field: &Field| field.secret || field.after.as_ref() == operation.get("value");
+    match (operation["op"].as_str().unwrap_or_default(), path) {
+        ("test", _) | ("replace", "/metadata/managedFields" | "/metadata/resourceVersion") => true,
+        // A map must be there before anything can be put into it.
+        ("add", "/metadata/labels" | "/metadata/annotations") => operation["value"] == Value::Object(Map::new()),
+        ("add" | "replace", _) => field.is_some_and(sets),
+        ("remove", _) => field.is_some_and(|field| field.after.is_none()),
+        (_, _) => false,
+    }
+}
+
+/// A JSON pointer as a plan writes it: `metadata.labels.team`.
+fn place_of(pointer: &str) -> String {
+    let keys = pointer.split('/').skip(1).map(|key| key.replace("~1", "/").replace("~0", "~"));
+    keys.fold(String::new(), |path, key| below(&path, &key))
+}
+
+/// All leaves of a value, each with its place, in one text.
+fn leaves(path: &str, value: &Value) -> BTreeSet<String> {
+    walk(path, value).into_iter().map(|(path, value)| told(&path, &value)).collect()
+}
+
+fn told(path: &str, value: &Value) -> String {
+    format!("{path}: {value}")
+}
+
+/// All leaves of a value: what has nothing below it.
+pub(super) fn walk(path: &str, value: &Value) -> Vec<(String, Value)> {
+    match value {
+        Value::Object(map) => map.iter().flat_map(|(key, value)| walk(&below(path, key), value)).collect(),
+        Value::Array(items) => {
+            let item = |(index, item): (usize, &Value)| match item["name"].as_str() {
+                Some(name) => walk(&format!("{path}[{name}]"), item),
+                None => walk(&format!("{path}[{index}]"), item),
+            };
+            items.iter().enumerate().flat_map(item).collect()
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => vec![(path.to_owned(), value.clone())],
+    }
+}
