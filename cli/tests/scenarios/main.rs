@@ -20,6 +20,7 @@ mod history;
 mod history_of_runs;
 mod hooks;
 mod install;
+mod judge_of_all;
 mod killed;
 mod lease;
 mod left_hooks;

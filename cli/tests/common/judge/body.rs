@@ -3,11 +3,13 @@
 //! - What is created, made again, or run as a hook: against what `helm template` makes of the chart, and the label and
 //!   annotations by which an object belongs to a release. What is no chart's (the namespace) is its name and no more.
 //! - What is updated, or whose ownership moves: against what was there before the run, and what the plan says that comes after.
+//!   An item of a list that has no name may stand at another place of it than before.
 //! - A JSON patch: each operation against a field of the plan; it may test, and regroup who manages fields.
 //! - A deletion: that it is of one uid.
 //!
 //! What names the object, and in which revision, is free; the bodies of Secrets are nowhere to be seen. Values that the plan
-//! masks are held against nothing but that it says that they move.
+//! masks are held against nothing but that it says that they move. What a body leaves out, which an apply takes away, is not
+//! seen in it: that only fields move which the plan names is looked at in the cluster, after the run.
 
 use std::collections::BTreeSet;
 
@@ -32,9 +34,11 @@ pub(super) fn judge(announced: &Announced, step: &Step, event: &Event) -> Result
     match (event.verb(), body) {
         _ if event.resource() == "secrets" => Ok(()),
         ("delete", body) => of_one_uid(body),
-        (_, Value::Array(operations)) => operations.iter().try_for_each(|operation| {
-            if operates(step, operation) { Ok(()) } else { Err(format!("{operation} is not announced")) }
-        }),
+        (_, Value::Array(operations)) => {
+            let known = Known::of(announced, &step.address);
+            let more: Vec<&Value> = operations.iter().filter(|operation| !operates(&known, operation)).collect();
+            if more.is_empty() { Ok(()) } else { Err(format!("not announced: {more:?}")) }
+        }
         (_, Value::Object(_)) => document(announced, step, body),
         (_, other) => Err(format!("its body is {other}")),
     }
@@ -54,26 +58,59 @@ pub(super) fn of_one_uid(body: &Value) -> Result<(), String> {
 
 fn document(announced: &Announced, step: &Step, body: &Value) -> Result<(), String> {
     let is_there = !step.is_hook() && matches!(step.action.as_str(), "update" | "migrate" | "keep");
-    let mut known = BTreeSet::new();
-    if is_there {
-        known.extend(announced.before.get(&step.address).map(|live| leaves("", live)).unwrap_or_default());
-        known.extend(
-            step.fields
-                .iter()
-                .flat_map(|field| field.after.as_ref().map(|after| leaves(&field.path, after)).unwrap_or_default()),
-        );
+    let identifies = |path: &str| IDENTITY.contains(&path) || (!is_there && path == "metadata.uid");
+    let leaves = walk("", body).into_iter().filter(|(path, _)| !identifies(path));
+    let more: Vec<String> = if is_there {
+        let known = Known::of(announced, &step.address);
+        leaves.filter(|(path, value)| !known.has(path, value)).map(|(path, value)| told(&path, &value)).collect()
     } else {
-        known.extend(made(announced, step));
-    }
-    let fine = |(path, value): &(String, Value)| {
-        IDENTITY.contains(&path.as_str())
-            || (!is_there && path == "metadata.uid")
-            || known.contains(&told(path, value))
-            || step.fields.iter().any(|field| field.secret && is_there && lies_in(path, &field.path))
+        let made = made(announced, step);
+        leaves.map(|(path, value)| told(&path, &value)).filter(|leaf| !made.contains(leaf)).collect()
     };
-    let more: Vec<String> =
-        walk("", body).into_iter().filter(|leaf| !fine(leaf)).map(|(path, value)| told(&path, &value)).collect();
     if more.is_empty() { Ok(()) } else { Err(format!("not announced: {more:#?}")) }
+}
+
+/// What is known of an object that is there, whatever part of it a step is about.
+struct Known<'a> {
+    before: BTreeSet<String>,
+    after: BTreeSet<String>,
+    fields: Vec<&'a Field>,
+}
+
+impl<'a> Known<'a> {
+    fn of(announced: &'a Announced, address: &str) -> Self {
+        let steps = announced.plan.writing().filter(|step| step.address == address);
+        let fields: Vec<&Field> = steps.flat_map(|step| &step.fields).collect();
+        let anywhere = |(path, value): (String, Value)| told(&anywhere(&path), &value);
+        let before = announced.before.get(address).map(|live| walk("", live)).unwrap_or_default();
+        let after = fields.iter().flat_map(|field| field.after.iter().flat_map(|after| walk(&field.path, after)));
+        Self { before: before.into_iter().map(anywhere).collect(), after: after.map(anywhere).collect(), fields }
+    }
+
+    fn has(&self, path: &str, value: &Value) -> bool {
+        let place = anywhere(path);
+        let leaf = told(&place, value);
+        let is_at = |leaf: &String| leaf.strip_prefix(&place).is_some_and(|rest| rest.starts_with([':', '.', '[']));
+        let moves = |field: &&&Field| lies_in(path, &field.path);
+        // A null where nothing is says nothing.
+        let says_nothing = || value.is_null() && !self.before.iter().any(is_at);
+        let goes = |field: &&Field| value.is_null() && field.after.is_none();
+        self.before.contains(&leaf)
+            || self.after.contains(&leaf)
+            || says_nothing()
+            || self.fields.iter().filter(moves).any(|field| field.secret || goes(field))
+    }
+}
+
+/// A place without the numbers of items that have no name: one that comes or goes moves all that follow it.
+fn anywhere(path: &str) -> String {
+    let mut parts = path.split('[');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |place, part| {
+        let (inside, rest) = part.split_once(']').unwrap_or((part, ""));
+        let is_number = !inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { format!("{place}[]{rest}") } else { format!("{place}[{part}") }
+    })
 }
 
 /// What an object may have in it that is made.
@@ -99,17 +136,16 @@ fn made(announced: &Announced, step: &Step) -> BTreeSet<String> {
     known
 }
 
-/// Whether a plan announces an operation of a JSON patch.
-fn operates(step: &Step, operation: &Value) -> bool {
+/// Whether an operation of a JSON patch is announced for an object.
+fn operates(known: &Known<'_>, operation: &Value) -> bool {
     let path = operation["path"].as_str().unwrap_or_default();
-    let field = step.fields.iter().find(|field| field.path == place_of(path));
-    let sets = |field: &Field| field.secret || field.after.as_ref() == operation.get("value");
+    let place = place_of(path);
     match (operation["op"].as_str().unwrap_or_default(), path) {
         ("test", _) | ("replace", "/metadata/managedFields" | "/metadata/resourceVersion") => true,
         // A map must be there before anything can be put into it.
         ("add", "/metadata/labels" | "/metadata/annotations") => operation["value"] == Value::Object(Map::new()),
-        ("add" | "replace", _) => field.is_some_and(sets),
-        ("remove", _) => field.is_some_and(|field| field.after.is_none()),
+        ("add" | "replace", _) => known.has(&place, &operation["value"]),
+        ("remove", _) => known.fields.iter().any(|field| field.path == place && field.after.is_none()),
         (_, _) => false,
     }
 }
