@@ -12,7 +12,7 @@ mod bookkeeping;
 pub(crate) mod lifetime;
 mod rendered;
 
-use announced::{Objects, objects};
+use announced::{Objects, objects, unversioned};
 
 /// What an apply did.
 pub(crate) struct Judged {
@@ -88,7 +88,7 @@ impl Judged {
         let announced = |event: &&&Event| {
             (event.is_record() && records)
                 || (event.is_undo_record() && adopts)
-                || self.plan.writing().any(|step| announces(step, event))
+                || self.plan.steps.iter().any(|step| announces(step, event))
         };
         let writes = self.writes();
         writes.iter().filter(|event| !announced(event)).map(|event| event.told()).collect()
@@ -118,7 +118,11 @@ impl Judged {
     fn only_these_fields(&self, before: &Objects, after: &Objects) {
         for step in self.plan.steps.iter().filter(|step| matches!(step.action.as_str(), "update" | "migrate" | "keep"))
         {
-            let (Some(before), Some(after)) = (before.get(&step.address), after.get(&step.address)) else { continue };
+            let (Some(before), Some(after)) =
+                (before.get(&unversioned(&step.address)), after.get(&unversioned(&step.address)))
+            else {
+                continue;
+            };
             // Several steps may have to do with one object, each with a part of it.
             let fields =
                 || self.plan.steps.iter().filter(|other| other.address == step.address).flat_map(|one| &one.fields);
@@ -134,6 +138,11 @@ impl Judged {
 /// Whether a step says that this request will be sent.
 fn announces(step: &Step, event: &Event) -> bool {
     let fits = match step.action.as_str() {
+        // What its policy says of a hook that has run is done by the run that goes on.
+        "keep" => {
+            step.is_hook() && step.reason.ends_with("ran in the run that was broken off") && event.verb() == "delete"
+        }
+        "refuse" => false,
         _ if step.is_hook() => matches!(event.verb(), "create" | "patch" | "delete"),
         "create" => matches!(event.verb(), "create" | "patch"),
         "update" | "migrate" => event.verb() == "patch",

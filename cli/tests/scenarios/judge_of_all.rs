@@ -48,7 +48,7 @@ fn whatever_a_body_says_beside_the_plan_is_found() {
     let image = |body: &mut Value| body["spec"]["template"]["spec"]["containers"][0]["image"] = json!("other");
     is_seen(&scenario, &judged, ("patch", "deployments"), image, "containers[small].image");
     is_seen(&scenario, &judged, ("patch", "jobs"), |body| body["spec"]["backoffLimit"] = json!(7), "spec.backoffLimit");
-    is_seen(&scenario, &judged, ("create", "namespaces"), |body| body["metadata"]["labels"] = json!({"a": "b"}), "a: ");
+    is_seen(&scenario, &judged, ("patch", "namespaces"), |body| body["metadata"]["labels"] = json!({"a": "b"}), "a: ");
     is_seen(&scenario, &judged, ("create", "leases"), |body| body["spec"]["token"] = json!("x"), "spec.token");
     is_seen(&scenario, &judged, ("create", "configmaps"), |body| body["data"]["values"] = json!("x"), "data.values");
 

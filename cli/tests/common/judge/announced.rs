@@ -14,7 +14,7 @@ use crate::common::audit::Event;
 use crate::common::plan::{Field, Plan, Step};
 use crate::common::scenario::Scenario;
 
-/// Objects by their address.
+/// Objects by their address without its version, which is no part of what they are.
 pub(crate) type Objects = BTreeMap<String, Value>;
 
 /// What a run may write.
@@ -159,7 +159,7 @@ impl Announced {
             return Ok(());
         }
         let mut against = "no step says so".to_owned();
-        for step in self.plan.writing().filter(|step| announces(step, event)) {
+        for step in self.plan.steps.iter().filter(|step| announces(step, event)) {
             match body::judge(self, step, event) {
                 Ok(()) => return Ok(()),
                 Err(why) => against = format!("{}: {why}", step.told()),
@@ -180,23 +180,45 @@ pub(super) fn objects(scenario: &Scenario, plan: &Plan) -> Objects {
         .collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let asked: Vec<String> = kinds.into_iter().map(asked).collect();
-    if asked.is_empty() {
+    if kinds.is_empty() {
         return Objects::new();
     }
+    let get = |asked: Vec<String>| {
+        let asked = ["get", &asked.join(","), "--output", "json"];
+        // The runtime chart has objects in a namespace of others.
+        let everywhere = || scenario.kubectl_anywhere(&[&asked[..], &["--all-namespaces"]].concat());
+        if scenario.cluster_wide { everywhere() } else { scenario.kubectl(&asked) }
+    };
+    let mut found = get(kinds.iter().map(|kind| asked(kind)).collect());
+    if found.stderr.contains("doesn't have a resource type") {
+        // A version that only this plan brings.
+        let served = scenario.kubectl(&["api-versions"]).exits(0).stdout;
+        let is_served =
+            |kind: &str| served.lines().any(|version| kind.rsplit_once('/').is_some_and(|of| of.0 == version));
+        let any = |kind: &str| asked(&unversioned(kind));
+        found = get(kinds.iter().map(|kind| if is_served(kind) { asked(kind) } else { any(kind) }).collect());
+    }
     // A kind that kubectl doesn't know would leave all objects out, and every check of fields would pass.
-    let found = scenario.kubectl(&["get", &asked.join(","), "-o", "json"]).exits(0);
-    let found: Value = serde_json::from_str(&found.stdout).expect("kubectl answers with JSON");
+    let found: Value = found.exits(0).json();
     let items = found["items"].as_array().into_iter().flatten();
-    items.map(|item| (address(item), item.clone())).collect()
+    items.map(|item| (unversioned(&address(item)), item.clone())).collect()
 }
 
-/// `apps/v1/Deployment` as kubectl takes it: `deployment.v1.apps`.
+/// An address, or its kind alone, without its version: `apps/Deployment codefresh/app-proxy`.
+pub(super) fn unversioned(address: &str) -> String {
+    let (kind, place) = address.split_at(address.find(' ').unwrap_or(address.len()));
+    let (version, kind) = kind.rsplit_once('/').unwrap_or(("", kind));
+    let group = version.split_once('/').map(|(group, _)| format!("{group}/")).unwrap_or_default();
+    format!("{group}{kind}{place}")
+}
+
+/// `apps/v1/Deployment` as kubectl takes it: `deployment.v1.apps`; without a version `deployment.apps`.
 fn asked(kind: &str) -> String {
-    let (version, kind) = kind.rsplit_once('/').unwrap_or_default();
+    let (version, kind) = kind.rsplit_once('/').unwrap_or(("", kind));
     let kind = kind.to_lowercase();
     match version.split_once('/') {
         Some((group, version)) => format!("{kind}.{version}.{group}"),
+        None if version.contains('.') => format!("{kind}.{version}"),
         None => kind,
     }
 }

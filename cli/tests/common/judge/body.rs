@@ -3,7 +3,7 @@
 //! - What is created, made again, or run as a hook: against what `helm template` makes of the chart, and the label and
 //!   annotations by which an object belongs to a release. What is no chart's (the namespace) is its name and no more.
 //! - What is updated, or whose ownership moves: against what was there before the run, and what the plan says that comes after.
-//!   An item of a list that has no name may stand at another place of it than before.
+//!   An item of a list that has no name may stand at another place of it than before, and a quantity be written another way.
 //! - A JSON patch: each operation against a field of the plan; it may test, and regroup who manages fields.
 //! - A deletion: that it is of one uid.
 //!
@@ -13,9 +13,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::announced::{Announced, address};
+use super::announced::{Announced, address, unversioned};
 use super::lies_in;
 use crate::common::audit::Event;
 use crate::common::plan::{Field, Step};
@@ -78,11 +78,19 @@ struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
+    /// Whether it is what was there, or comes, in other words: `1000m` and `1`.
+    fn is_same_quantity(&self, place: &str, value: &Value) -> bool {
+        let at = |leaf: &String| serde_json::from_str(leaf.strip_prefix(place)?.strip_prefix(": ")?).ok();
+        let mut there = self.before.iter().chain(&self.after).filter_map(at).filter_map(|value| quantity(&value));
+        let wanted = quantity(value);
+        is_of_quantities(place) && wanted.is_some_and(|wanted| there.any(|there| (there - wanted).abs() < 1e-9))
+    }
+
     fn of(announced: &'a Announced, address: &str) -> Self {
         let steps = announced.plan.writing().filter(|step| step.address == address);
         let fields: Vec<&Field> = steps.flat_map(|step| &step.fields).collect();
         let anywhere = |(path, value): (String, Value)| told(&anywhere(&path), &value);
-        let before = announced.before.get(address).map(|live| walk("", live)).unwrap_or_default();
+        let before = announced.before.get(&unversioned(address)).map(|live| walk("", live)).unwrap_or_default();
         let after = fields.iter().flat_map(|field| field.after.iter().flat_map(|after| walk(&field.path, after)));
         Self { before: before.into_iter().map(anywhere).collect(), after: after.map(anywhere).collect(), fields }
     }
@@ -92,14 +100,42 @@ impl<'a> Known<'a> {
         let leaf = told(&place, value);
         let is_at = |leaf: &String| leaf.strip_prefix(&place).is_some_and(|rest| rest.starts_with([':', '.', '[']));
         let moves = |field: &&&Field| lies_in(path, &field.path);
-        // A null where nothing is says nothing.
-        let says_nothing = || value.is_null() && !self.before.iter().any(is_at);
+        let is_empty = value.is_null() || [json!(""), json!(false), json!(0)].contains(value);
+        // Nothing, or what the server leaves out as such, where nothing is.
+        let says_nothing = || is_empty && !self.before.iter().any(is_at);
+        // The only one that there is.
+        let is_default = place == "roleRef.apiGroup" && value == "";
         let goes = |field: &&Field| value.is_null() && field.after.is_none();
         self.before.contains(&leaf)
             || self.after.contains(&leaf)
             || says_nothing()
+            || is_default
+            || self.is_same_quantity(&place, value)
             || self.fields.iter().filter(moves).any(|field| field.secret || goes(field))
     }
+}
+
+/// Whether a place is one of quantities, which the server writes in its own way.
+fn is_of_quantities(place: &str) -> bool {
+    ["resources.", "sizeLimit", "storage"].iter().any(|word| place.contains(word))
+}
+
+/// A quantity as a number.
+fn quantity(value: &Value) -> Option<f64> {
+    const UNITS: [(&str, f64); 8] = [
+        ("Ki", 1024.0),
+        ("Mi", 1_048_576.0),
+        ("Gi", 1_073_741_824.0),
+        ("Ti", 1_099_511_627_776.0),
+        ("m", 0.001),
+        ("k", 1e3),
+        ("M", 1e6),
+        ("G", 1e9),
+    ];
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let unit = UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)));
+    let (number, factor) = unit.unwrap_or((&text, 1.0));
+    Some(number.parse::<f64>().ok()? * factor)
 }
 
 /// A place without the numbers of items that have no name: one that comes or goes moves all that follow it.
