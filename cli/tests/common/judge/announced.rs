@@ -239,23 +239,3 @@ pub(crate) fn call(program: &std::process::Command) -> (Vec<String>, Vec<(String
     let surroundings = program.get_envs().filter_map(|(name, value)| Some((text(name), text(value?))));
     (program.get_args().map(text).collect(), surroundings.collect())
 }
-
-/// The chart of a file and the values that it is given, as helm takes them.
-pub(super) fn chart_of(scenario: &Scenario, desired: &toml::Table) -> Vec<String> {
-    let empty = toml::Table::new();
-    let chart = desired.get("chart").and_then(toml::Value::as_table).unwrap_or(&empty);
-    let text = |key: &str| chart.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
-    let source = text("source");
-    let mut words = if source.starts_with("http") {
-        vec![text("name"), "--repo".to_owned(), source, "--version".to_owned(), text("version")]
-    } else {
-        vec![source]
-    };
-    let files = chart.get("values").and_then(toml::Value::as_array).into_iter().flatten();
-    words.extend(files.filter_map(toml::Value::as_str).flat_map(|file| ["--values".to_owned(), file.to_owned()]));
-    if let Some(set) = chart.get("set") {
-        scenario.write("set.json", &serde_json::to_string(set).expect("TOML without times is JSON"));
-        words.extend(["--values".to_owned(), "set.json".to_owned()]);
-    }
-    words
-}

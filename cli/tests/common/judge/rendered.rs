@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::announced::chart_of;
 use crate::common::plan::Plan;
 use crate::common::process::end;
 use crate::common::scenario::Scenario;
@@ -26,4 +25,24 @@ pub(super) fn rendered(scenario: &Scenario, plan: &Plan) -> Vec<Value> {
     };
     let documents = serde_saphyr::from_multiple_with_options::<Value>(&ran.stdout, options);
     documents.unwrap_or_else(|error| end(&format!("{error}: {ran}")))
+}
+
+/// The chart of a file and the values that it is given, as helm takes them.
+fn chart_of(scenario: &Scenario, desired: &toml::Table) -> Vec<String> {
+    let empty = toml::Table::new();
+    let chart = desired.get("chart").and_then(toml::Value::as_table).unwrap_or(&empty);
+    let text = |key: &str| chart.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+    let source = text("source");
+    let mut words = if source.starts_with("http") {
+        vec![text("name"), "--repo".to_owned(), source, "--version".to_owned(), text("version")]
+    } else {
+        vec![source]
+    };
+    let files = chart.get("values").and_then(toml::Value::as_array).into_iter().flatten();
+    words.extend(files.filter_map(toml::Value::as_str).flat_map(|file| ["--values".to_owned(), file.to_owned()]));
+    if let Some(set) = chart.get("set") {
+        scenario.write("set.json", &serde_json::to_string(set).expect("TOML without times is JSON"));
+        words.extend(["--values".to_owned(), "set.json".to_owned()]);
+    }
+    words
 }
