@@ -58,7 +58,17 @@ impl Place {
         Self { namespace: release.namespace.clone(), name: format!("cfrt-{}", release.name) }
     }
 
-    fn kind() -> Resolved {
+    /// The namespace that it is in.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn kind() -> Resolved {
         Resolved { gvk: Gvk::new("coordination.k8s.io/v1", "Lease"), plural: "leases".to_owned(), namespaced: true }
     }
 

@@ -46,12 +46,8 @@ pub(crate) async fn run(arguments: &ApplyArguments) -> Result<Exit, Trouble> {
     if let Some(approved) = &approved {
         hold_against(approved, &prepared)?;
     }
-    let Carried { exit, remembers } =
-        carry_through(&arguments, prepared, &Meaning { command: "apply", approved: approved.as_ref() }).await?;
-    if remembers && exit == Exit::Done {
-        tell_if_forgotten(remember(&arguments.common).await);
-    }
-    Ok(exit)
+    let meaning = Meaning { command: "apply", approved: approved.as_ref(), remembers: true };
+    carry_through(&arguments, prepared, &meaning).await
 }
 
 /// What is to be carried out: a plan file names its file itself, and whoever approved it has agreed.
@@ -85,17 +81,9 @@ fn hold_against(approved: &PlanFile, prepared: &Prepared) -> Result<(), Trouble>
     Ok(())
 }
 
-/// What came of a plan that was shown.
-pub(crate) struct Carried {
-    /// How the command ends.
-    pub(crate) exit: Exit,
-    /// Whether the record of the last apply no longer says how things are.
-    remembers: bool,
-}
-
-/// The record only saves reads: an apply that could not write it is none the worse.
-fn tell_if_forgotten(remembered: Result<(), Trouble>) {
-    let why = match remembered {
+/// Writes the record of this apply. That only saves reads: an apply that could not write it is none the worse.
+async fn remember_or_say(common: &CommonArguments) {
+    let why = match remember(common).await {
         Ok(()) | Err(Trouble::Interrupted) => return,
         Err(Trouble::World(error)) => error.chain().join(": "),
         Err(trouble) => trouble.to_string(),
@@ -115,7 +103,7 @@ pub(crate) async fn carry_through(
     arguments: &WriteArguments,
     mut prepared: Prepared,
     meaning: &Meaning<'_>,
-) -> Result<Carried, Trouble> {
+) -> Result<Exit, Trouble> {
     let output = arguments.common.output;
     if output == Output::Text {
         screen::print(&text::plan(&prepared.about, &prepared.plan))?;
@@ -124,6 +112,9 @@ pub(crate) async fn carry_through(
     let ended = if prepared.plan.count(Action::Refuse) > 0 {
         Ended::without_a_start(Exit::Refused)
     } else if !prepared.plan.writes() {
+        if meaning.remembers && prepared.forgotten && arguments.yes {
+            remember_or_say(&arguments.common).await;
+        }
         Ended::in_step(&prepared.plan)
     } else if let Some(ended) = Ended::before_obstacles(&prepared.plan, &prepared.drivers) {
         ended
@@ -131,13 +122,11 @@ pub(crate) async fn carry_through(
         if output == Output::Text {
             screen::tell("\n");
         }
-        let opening = opening(arguments, &prepared, meaning);
-        carry_out_recorded(&mut prepared, opening).await
+        carry_out_recorded(arguments, &mut prepared, meaning).await
     } else {
         Ended::without_a_start(Exit::Interrupted)
     };
-    let exit = conclude(output, &prepared, &ended)?;
-    Ok(Carried { exit, remembers: ended.report.done > 0 || (prepared.forgotten && arguments.yes) })
+    conclude(output, &prepared, &ended)
 }
 
 /// What a run is for, as its journal and its lease say it.
@@ -146,6 +135,8 @@ pub(crate) struct Meaning<'a> {
     pub(crate) command: &'static str,
     /// The plan file that was approved, where there is one.
     pub(crate) approved: Option<&'a PlanFile>,
+    /// Whether it leaves things as its file says them, which is worth a record.
+    pub(crate) remembers: bool,
 }
 
 /// What the journal says in the beginning.
@@ -156,8 +147,9 @@ fn opening(arguments: &WriteArguments, prepared: &Prepared, meaning: &Meaning<'_
     Opening::of(&prepared.plan, meaning.command, &digest, &file)
 }
 
-/// Carries a plan out under the lease of its release, and writes down in its journal how it went.
-async fn carry_out_recorded(prepared: &mut Prepared, opening: Opening) -> Ended {
+/// Carries a plan out under the lease of its release, and writes down how it went before that is given back.
+async fn carry_out_recorded(arguments: &WriteArguments, prepared: &mut Prepared, meaning: &Meaning<'_>) -> Ended {
+    let opening = opening(arguments, prepared, meaning);
     let Prepared { world, drivers, plan, about, interrupts, .. } = prepared;
     let say = |words: &str| screen::tell(&format!("note: {}\n", clean(words)));
     match interrupts.unless_asked(world.begin_run(plan, opening, &say)).await {
@@ -172,6 +164,10 @@ async fn carry_out_recorded(prepared: &mut Prepared, opening: Opening) -> Ended 
     let watcher = Watcher::new(&about.tasks, plan, Arc::clone(&world.journal));
     let options = Options::waiting(&about.facts.wait);
     let ended = carry_out(plan, drivers, world, &options, interrupts, watcher, world.lease.lost()).await;
+    if meaning.remembers && ended.exit == Exit::Done && ended.report.done > 0 {
+        // Who is in a hurry goes without.
+        interrupts.unless_asked(remember_or_say(&arguments.common)).await.unwrap_or_default();
+    }
     if !ended.aborted {
         let end = End { outcome: outcome(ended.exit), exit: ended.exit.code() };
         let notes = interrupts.unless_asked(world.end_run(&end)).await.unwrap_or_default();

@@ -16,14 +16,10 @@ use crate::trouble::Trouble;
 pub(crate) async fn run(arguments: &WriteArguments) -> Result<Exit, Trouble> {
     let sources = load(&arguments.common.file)?;
     let adopts = tasks(&sources)?.entries.iter().any(|entry| entry.id.kind == "crd-adoption");
-    let carried = carry_through(
-        arguments,
-        prepare_return(&arguments.common).await?,
-        &Meaning { command: "unadopt", approved: None },
-    )
-    .await?;
-    if adopts && carried.exit == Exit::Done && arguments.common.output == Output::Text {
+    let meaning = Meaning { command: "unadopt", approved: None, remembers: false };
+    let exit = carry_through(arguments, prepare_return(&arguments.common).await?, &meaning).await?;
+    if adopts && exit == Exit::Done && arguments.common.output == Output::Text {
         screen::print("The file still has `[crds]`: the next plan takes the definitions again.\n")?;
     }
-    Ok(carried.exit)
+    Ok(exit)
 }

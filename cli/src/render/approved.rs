@@ -41,8 +41,8 @@ pub(crate) fn differences(comparison: &Comparison) -> String {
         lines.push(format!("      now:      {}", now.as_deref().map_or("nothing".into(), clean)));
     }
     lines.extend(comparison.differences.iter().flat_map(difference));
-    let same = comparison.to_do + comparison.already_so;
-    lines.push(format!("{} as approved.", plural(same, "step")));
+    let (to_do, so) = (plural(comparison.to_do, "step"), plural(comparison.already_so, "step"));
+    lines.push(format!("{to_do} as approved, {so} so already."));
     lines.join("\n") + "\n"
 }
 

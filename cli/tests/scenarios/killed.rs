@@ -1,5 +1,6 @@
 //! An apply that is killed at any moment: the same command completes it, and no hook runs twice.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fmt::Write as _;
 
@@ -58,13 +59,21 @@ fn killed_after(scenario: &Scenario, writes: u64) {
     apply.kill();
 }
 
-/// How often each hook was made since a mark.
-fn made(scenario: &Scenario, mark: Mark) -> Vec<usize> {
-    let events = audit::since(mark, scenario);
-    let is = |event: &audit::Event, hook: &str| {
-        event.resource() == "jobs" && event.name() == hook && event.mutates() && event.verb() != "delete"
+/// How many Jobs of each hook ran since a mark, as the controller of Jobs says. The log doesn't tell it of our own requests: one
+/// whose sender was killed may be done, and be noted as failed.
+fn ran(scenario: &Scenario, mark: Mark) -> Vec<usize> {
+    let events = audit::everything_since(mark, scenario);
+    let uid = |event: &audit::Event| event.0.pointer("/requestObject/metadata/uid").cloned();
+    let ran = |hook: &&str| {
+        let is = |event: &&audit::Event| {
+            (event.verb(), event.resource(), event.name()) == ("update", "jobs", *hook)
+                && event.namespace() == scenario.namespace
+                && event.0["objectRef"]["subresource"] == "status"
+        };
+        let uids: BTreeSet<String> = events.iter().filter(is).filter_map(uid).map(|uid| uid.to_string()).collect();
+        uids.len()
     };
-    HOOKS.iter().map(|hook| events.iter().filter(|event| event.succeeded() && is(event, hook)).count()).collect()
+    HOOKS.iter().map(ran).collect()
 }
 
 /// Applies what a seed says: an installation, or an upgrade, that is killed again and again.
@@ -85,26 +94,19 @@ fn survives(seed: u64) {
         killed_after(&scenario, writes);
     }
     let about = format!("CFRT_SEED={seed}: killed after{told} writes");
-    let ran = scenario.cfrt(&["apply", "desired.toml", "--yes"]);
-    assert_eq!(ran.code, 0, "{about}\n{ran}");
-    assert_eq!(made(&scenario, mark), [1; 4], "{about}: each hook runs once");
+    let last = scenario.cfrt(&["apply", "desired.toml", "--yes"]);
+    assert_eq!(last.code, 0, "{about}\n{last}");
+    assert_eq!(ran(&scenario, mark), [1; 4], "{about}: each hook runs once");
     scenario.detailed().exits(0);
-    let newest = if is_upgrade { 2 } else { 1 };
-    let revisions = scenario.revisions();
-    // Killed between the two writes that close a revision, the older one is superseded with the next.
-    let expected = ["1 superseded", "2 deployed"];
-    let fits = if is_upgrade {
-        revisions == expected || revisions == ["1 deployed", "2 deployed"]
-    } else {
-        revisions == ["1 deployed"]
-    };
-    assert!(fits, "{about}: {revisions:?}");
+    let expected: &[&str] = if is_upgrade { &["1 superseded", "2 deployed"] } else { &["1 deployed"] };
+    assert_eq!(scenario.revisions(), expected, "{about}");
+    let newest = expected.len();
     for helm in Helm::BOTH {
         let status = scenario.helm(helm, &["status", &scenario.release, "--output", "json"]).exits(0).json();
         assert_eq!((&status["version"], &status["info"]["status"]), (&Value::from(newest), &Value::from("deployed")));
-        let ran = |hook: &&Value| hook["last_run"]["phase"] == "Succeeded";
+        let succeeded = |hook: &&Value| hook["last_run"]["phase"] == "Succeeded";
         let hooks = status["hooks"].as_array().cloned().unwrap_or_default();
-        assert_eq!(hooks.iter().filter(ran).count(), HOOKS.len(), "{about}: {helm:?} {hooks:#?}");
+        assert_eq!(hooks.iter().filter(succeeded).count(), HOOKS.len(), "{about}: {helm:?} {hooks:#?}");
     }
     let left = |name: &str| scenario.find(&format!("job/{name}")).is_some();
     assert_eq!(HOOKS.map(left), [false, true, false, true], "{about}: what is left is what the policies leave");

@@ -36,6 +36,7 @@ fn all_that_is_not_permitted_is_told_at_once_and_nothing_is_written() {
     let subject = format!("system:serviceaccount:{name}:limited may not");
     for missing in [
         format!("{subject} create configmaps in namespace {name}"),
+        format!("{subject} create, delete, patch, update leases.coordination.k8s.io in namespace {name}"),
         format!("{subject} create, delete, patch, update secrets in namespace {name}"),
     ] {
         assert!(ran.stderr.contains(&missing), "{missing}: {ran}");
@@ -50,21 +51,26 @@ fn all_that_is_not_permitted_is_told_at_once_and_nothing_is_written() {
 #[ignore = "needs a control plane, an audit log and helm"]
 fn a_role_that_names_the_objects_of_a_plan_is_enough_for_it() {
     let scenario = Scenario::small("named");
-    scenario.values("{data: {greeting: one}}");
+    scenario.values("{service: {ports: [{name: http, port: 80}]}}");
     judge::apply(&scenario).done();
-    scenario.values("{data: {greeting: two}}");
+    scenario.values("{service: {ports: [{name: http, port: 81}]}}");
     let name = &scenario.release;
+    let lease = format!("cfrt-{name}");
     let rules = json!([
-        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [name], "verbs": ["patch"]},
+        {"apiGroups": [""], "resources": ["services"], "resourceNames": [name], "verbs": ["patch"]},
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "update", "patch", "delete"]},
-        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
-        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["*"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "patch"]},
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [lease],
+            "verbs": ["get", "update", "patch", "delete"]},
     ]);
     let limited = limited(&scenario, &rules);
     apply(&limited).exits(0);
-    assert_eq!(scenario.get(&format!("configmap/{name}"))["data"]["greeting"], "two");
-    scenario.values("{count: 1, data: {greeting: three}}");
+    assert_eq!(scenario.get(&format!("service/{name}"))["spec"]["ports"][0]["port"], 81);
+    scenario.values(
+        "{service: {ports: [{name: http, port: 82}]}, extraObjects: [{apiVersion: v1, kind: Service, metadata: {name: other}, spec: {clusterIP: None}}]}",
+    );
     let ran = apply(&limited).exits(11);
-    assert!(ran.stderr.contains(&format!("may not patch configmaps \"{name}-00000\" in")), "{ran}");
+    assert!(ran.stderr.contains("may not patch services \"other\" in"), "{ran}");
     assert!(!ran.stderr.contains(&format!("\"{name}\" in")), "{ran}");
 }

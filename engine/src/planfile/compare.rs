@@ -52,9 +52,8 @@ pub fn compare(approved: &PlanFile, now: &PlanFile) -> Comparison {
     for resource in resources {
         match (then.get(resource), today.get(resource)) {
             (Some(approved), Some(now)) if approved.effects() == now.effects() => comparison.to_do += 1,
-            // What was to be deleted and is gone is no longer part of any plan.
-            (Some(approved), None) if kept.contains(resource) || approved.action == "delete" => {
-                comparison.already_so += 1;
+            (Some(approved), None) if kept.contains(resource) || is_over(approved, &today) => {
+                comparison.already_so += 1
             }
             (approved, now) => comparison.differences.push(Difference {
                 resource: resource.to_owned(),
@@ -64,6 +63,12 @@ pub fn compare(approved: &PlanFile, now: &PlanFile) -> Comparison {
         }
     }
     comparison
+}
+
+/// Whether an approved step is through though no plan has it any more: what was to be deleted is gone, and a hook runs with
+/// its revision only, so that it has nothing to do where nothing else has.
+fn is_over(approved: &PlannedStep, today: &BTreeMap<&str, &PlannedStep>) -> bool {
+    approved.action == "delete" || (approved.action == "run" && today.is_empty())
 }
 
 fn by_resource(file: &PlanFile) -> BTreeMap<&str, &PlannedStep> {

@@ -131,6 +131,9 @@ fn the_same_effects_run_what_is_so_already_is_skipped_and_anything_else_is_stale
     assert_eq!(compared(vec![to_2()], vec![moved], &[]), (vec![], 1, 0), "its state is no effect");
     assert_eq!(compared(vec![to_2()], vec![], &["a"]), (vec![], 0, 1));
     assert_eq!(compared(vec![step("a", "delete")], vec![], &[]), (vec![], 0, 1), "it is gone");
+    let with_hook = || vec![to_2(), step("hook", "run")];
+    assert_eq!(compared(with_hook(), vec![], &["a"]), (vec![], 0, 2), "it ran with what is there");
+    assert_eq!(compared(with_hook(), vec![to_2()], &[]), (other("hook"), 1, 0), "it would be left out");
     assert_eq!(compared(vec![to_2()], vec![], &[]), (other("a"), 0, 0), "nobody wants it any more");
     assert_eq!(compared(vec![to_2()], vec![to_3()], &[]), (other("a"), 0, 0));
     assert_eq!(compared(vec![to_2()], vec![step("a", "create")], &[]), (other("a"), 0, 0));

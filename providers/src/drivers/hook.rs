@@ -1,7 +1,6 @@
 //! The driver of Helm hooks: run with a revision of their release, followed to their end, removed as their policy says.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use cfrt_engine::change::{Action, Change};
 use cfrt_engine::driver::{
@@ -144,7 +143,7 @@ async fn begin(world: &World, step: &Step) -> Result<Applied, DriverError> {
     }
     let before = there.as_ref().map(|there| there.uid.clone());
     world.journal.intend(&world.kube, HookNote::intent(&resource.id, before, started.clone())).await?;
-    let left = make_room(world, resource, &target, there).await?;
+    let left = make_room(resource, &target, there).await?;
     if let Some(document) = resource.want.document() {
         let made = match left {
             Some(left) => target.write_over(document, &left).await?,
@@ -205,7 +204,6 @@ fn moved(resource: &Resource) -> DriverError {
 
 /// Deletes what bears the hook's name, or gives the uid of what is to be written over.
 async fn make_room(
-    world: &World,
     resource: &Resource,
     target: &Target<'_>,
     there: Option<There>,
@@ -215,38 +213,13 @@ async fn make_room(
         return Ok(Some(uid));
     }
     target.delete(Some(&uid)).await?;
-    gone(world, resource, target).await?;
+    // A creation would otherwise meet what is still going.
+    target.gone().await?;
     Ok(None)
 }
 
 fn uid(object: &Value) -> &str {
     object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default()
-}
-
-/// How long what is left of an earlier run may take to go; something holds it then, as a finalizer does.
-const LEAVING: Duration = Duration::from_secs(120);
-
-/// Waits until nothing is left: a creation would otherwise meet what is still going.
-async fn gone(world: &World, resource: &Resource, target: &Target<'_>) -> Result<(), DriverError> {
-    let mut seen = world.watches.follow(&world.kube, target.kind(), key(resource));
-    let left = async {
-        let mut left = None;
-        while let Some(live) = seen.next().await {
-            left = live?;
-            if left.is_none() {
-                break;
-            }
-        }
-        Ok(left)
-    };
-    let held = match tokio::time::timeout(LEAVING, left).await {
-        Ok(Ok(None)) => return Ok(()),
-        Ok(Err(refused)) => return Err(refused),
-        Ok(Ok(Some(_))) => "it is still there".to_owned(),
-        Err(_) => format!("it is still there after {} s; does a finalizer hold it?", LEAVING.as_secs()),
-    };
-    Err(DriverError::new(format!("removing what is left of {}", resource.id.address.short()), held)
-        .fault(Fault::TimedOut))
 }
 
 /// Deletes a hook that this run made; anything else of its name is not ours.

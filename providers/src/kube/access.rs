@@ -16,6 +16,7 @@ use super::client::{ApiError, Kube};
 use super::discovery::Discovery;
 use super::gvk::{Gvk, Resolved};
 use crate::drivers::object::{adoption, settles_at_once};
+use crate::lease::Place;
 use crate::world::World;
 
 /// How many questions are asked at once.
@@ -127,14 +128,21 @@ impl Denied {
     }
 }
 
-/// What carrying a plan out takes, but for what every apply keeps of itself.
-pub fn rights(discovery: &Discovery, plan: &Plan) -> BTreeSet<Right> {
+/// What carrying a plan out takes: what its steps do, and the lease and the journal of every run that writes.
+pub fn rights(discovery: &Discovery, plan: &Plan, lease: &Place) -> BTreeSet<Right> {
     let brought = brought(plan);
-    plan.steps
-        .iter()
-        .filter(|step| step.change.action.writes())
-        .flat_map(|step| of_step(discovery, &brought, step))
-        .collect()
+    let writing = plan.steps.iter().filter(|step| step.change.action.writes());
+    writing.flat_map(|step| of_step(discovery, &brought, step)).chain(of_books(lease)).collect()
+}
+
+/// The names of journals are drawn by chance, so that no role can name them. Without `list` and `delete` old ones stay, which
+/// keeps nobody from anything.
+fn of_books(lease: &Place) -> impl Iterator<Item = Right> {
+    let (namespace, name) = (lease.namespace(), lease.name());
+    let held = ["get", "update", "patch", "delete"].map(|verb| Right::new(&Place::kind(), namespace, name, verb));
+    let made = Right::new(&Place::kind(), namespace, "", "create");
+    let journal = ["create", "patch"].map(|verb| Right::new(&core("ConfigMap", "configmaps"), namespace, "", verb));
+    held.into_iter().chain([made]).chain(journal)
 }
 
 fn of_step(discovery: &Discovery, brought: &BTreeMap<Gvk, Resolved>, step: &Step) -> Vec<Right> {
@@ -188,7 +196,7 @@ fn brought(plan: &Plan) -> BTreeMap<Gvk, Resolved> {
 ///
 /// A server that doesn't answer.
 pub async fn missing_rights(world: &World, plan: &Plan) -> Result<Vec<Denied>, DriverError> {
-    let missing = missing(&world.kube, rights(&world.discovery, plan)).await;
+    let missing = missing(&world.kube, rights(&world.discovery, plan, world.lease.place())).await;
     let failed = |error: ApiError| error.during("asking what this apply may do");
     let missing = missing.map_err(failed)?;
     if missing.is_empty() {
@@ -237,8 +245,8 @@ async fn missing(kube: &Kube, rights: BTreeSet<Right>) -> Result<Vec<Right>, Api
     let by_name: BTreeSet<Right> = self::denied(kube, asked.cloned().collect()).await?.into_iter().collect();
     let of = |right: Right| {
         let all = &named[&right];
-        // Where no role names any of them, it is the kind that is missing.
-        if all.iter().all(|one| by_name.contains(one) || one.name.is_empty()) {
+        // Where no role names any of them, or one has no name yet, it is the kind that is missing.
+        if all.iter().all(|one| by_name.contains(one)) || all.iter().any(|one| one.name.is_empty()) {
             return vec![right];
         }
         all.iter().filter(|one| by_name.contains(*one)).cloned().collect()

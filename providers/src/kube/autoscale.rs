@@ -92,11 +92,6 @@ fn removed<'a>(wanted: &[Wanted<'a>], namespace: &str) -> BTreeSet<&'a str> {
 const KIND: &str = "HorizontalPodAutoscaler";
 
 #[derive(Deserialize)]
-struct List {
-    items: Vec<Autoscaler>,
-}
-
-#[derive(Deserialize)]
 struct Autoscaler {
     metadata: Metadata,
     spec: Spec,
@@ -131,12 +126,12 @@ async fn targets(
 ) -> Result<BTreeSet<Target>, DriverError> {
     let Some(kind) = discovery.find(&Gvk::new("autoscaling/v2", KIND)) else { return Ok(BTreeSet::new()) };
     let doing = || format!("reading {} in namespace {namespace}", kind.plural);
-    let list: List = match kube.send(&Call::get(kind.collection(namespace))).await {
-        Ok(reply) => reply.json().map_err(|error| error.during(doing()))?,
+    let autoscalers: Vec<Autoscaler> = match kube.send(&Call::get(kind.collection(namespace))).await {
+        Ok(reply) => reply.items().map_err(|error| error.during(doing()))?,
         Err(error) if error.code() == Some(403) => return Ok(BTreeSet::new()),
         Err(error) => return Err(error.during(doing())),
     };
-    let lasting = list.items.into_iter().filter(|item| !removed.contains(item.metadata.name.as_str()));
+    let lasting = autoscalers.into_iter().filter(|item| !removed.contains(item.metadata.name.as_str()));
     let target_of = |Reference { api_version, kind, name }| target(&Gvk::new(&api_version, &kind), &name);
     Ok(lasting.map(|item| target_of(item.spec.scale_target_ref)).collect())
 }

@@ -13,6 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::Config;
 use kube::client::{AuthError, Body, Client, ClientBuilder, ConfigExt as _};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tower::{BoxError, ServiceBuilder};
 
@@ -168,10 +169,36 @@ impl ApiError {
     }
 }
 
+#[derive(Deserialize)]
+struct List<T> {
+    #[serde(default)]
+    metadata: ListMetadata,
+    items: Option<Vec<T>>,
+}
+
+#[derive(Default, Deserialize)]
+struct ListMetadata {
+    #[serde(default)]
+    r#continue: Option<String>,
+}
+
 impl Reply {
     /// The answer as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         serde_json::from_slice(&self.body).map_err(|error| ApiError::Junk(error.to_string()))
+    }
+
+    /// The items of a list, which must be all there are: what is missing would be taken for absent.
+    ///
+    /// # Errors
+    ///
+    /// What is no list, or goes on elsewhere.
+    pub fn items<T: DeserializeOwned>(&self) -> Result<Vec<T>, ApiError> {
+        let List { metadata, items } = self.json::<List<T>>()?;
+        if metadata.r#continue.is_some_and(|rest| !rest.is_empty()) {
+            return Err(ApiError::Junk("the list goes on elsewhere, though all of it was asked for".to_owned()));
+        }
+        Ok(items.unwrap_or_default())
     }
 
     /// The answer as it came.

@@ -76,6 +76,7 @@ impl Failure {
             // Where no one is behind a webhook, waiting won't help.
             error if is_by_webhook(error) && error.to_string().contains("no endpoints available") => Remedy::Over,
             error if is_by_webhook(error) => Remedy::Again(WEBHOOK),
+            error if is_final(error) => Remedy::Over,
             ApiError::Status { code: 500 | 502 | 504, .. } if harmless => Remedy::Again(TROUBLE),
             ApiError::Transport(_) | ApiError::Slow(_) if harmless || self.unsent => Remedy::Again(TROUBLE),
             ApiError::Status { .. } | ApiError::Transport(_) | ApiError::Slow(_) => Remedy::Over,
@@ -87,13 +88,21 @@ impl Failure {
 
 /// Whether the server didn't get an answer from whom it has to ask before it does anything.
 fn is_by_webhook(error: &ApiError) -> bool {
-    matches!(error, ApiError::Status { code: 500, message, .. } if message.contains("failed calling webhook"))
+    const CALLS: [&str; 2] = ["failed calling webhook", "conversion webhook for "];
+    matches!(error, ApiError::Status { code: 500, message, .. } if CALLS.iter().any(|call| message.contains(call)))
+}
+
+/// Whether a server refuses for good what it answers like trouble: an apply of a field that a definition doesn't have, and
+/// what is larger than its store takes.
+fn is_final(error: &ApiError) -> bool {
+    const REFUSALS: [&str; 3] = ["failed to create typed ", "request is too large", "message larger than max"];
+    matches!(error, ApiError::Status { code: 500, message, .. } if REFUSALS.iter().any(|words| message.contains(words)))
 }
 
 /// Whether the server may have done what was asked for before this was the answer, or before none came.
 pub fn is_unclear(error: &ApiError) -> bool {
     match error {
-        _ if is_by_webhook(error) => false,
+        _ if is_by_webhook(error) || is_final(error) => false,
         ApiError::Status { code, .. } => matches!(code, 500 | 502 | 503 | 504),
         ApiError::Transport(_) | ApiError::Slow(_) | ApiError::Junk(_) => true,
         ApiError::Immutable { .. } | ApiError::Old | ApiError::ReadOnly(_) | ApiError::Closed(_) => false,
@@ -233,8 +242,22 @@ mod tests {
         };
         let refused = remedy("failed calling webhook \"a\": connection refused");
         assert_eq!(refused, (Remedy::Again(WEBHOOK), Remedy::Again(WEBHOOK), false));
+        assert_eq!(remedy("conversion webhook for a.io/v1, Kind=Widget failed: x"), refused);
         let no_one = remedy("failed calling webhook \"a\": no endpoints available for service \"b\"");
         assert_eq!(no_one, (Remedy::Over, Remedy::Over, false));
+    }
+
+    #[test]
+    fn what_is_refused_for_good_in_the_words_of_trouble_is_not_sent_again() {
+        for message in [
+            "failed to create typed patch object (n/a; a.io/v1, Kind=Widget): .spec.size: field not declared in schema",
+            "etcdserver: request is too large",
+            "rpc error: code = ResourceExhausted desc = trying to send message larger than max (3000000 vs. 2097152)",
+        ] {
+            let failure =
+                Failure::from(ApiError::Status { code: 500, reason: String::new(), message: message.to_owned() });
+            assert_eq!((failure.remedy(true), is_unclear(&failure.error)), (Remedy::Over, false), "{message}");
+        }
     }
 
     /// How often a request is sent again that always fails like this, and for how long.
@@ -246,6 +269,20 @@ mod tests {
             again += 1;
         }
         (again, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_met_others_or_got_lost_is_tried_a_few_times_within_a_minute() {
+        let (began, mut count) = (Instant::now(), 0);
+        for pause in tries() {
+            tokio::time::sleep(pause).await;
+            count += 1;
+        }
+        assert_eq!(count, CONFLICTS);
+        assert!(began.elapsed() < TROUBLE);
+        let mut slow = tries();
+        tokio::time::advance(TROUBLE).await;
+        assert_eq!(slow.next(), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use cfrt_engine::driver::{DriverError, Fault};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
@@ -12,7 +11,7 @@ use super::holder::Holder;
 use super::{Place, Taken};
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube};
-use crate::kube::retry::is_unclear;
+use crate::kube::retry::{is_unclear, tries};
 
 /// How often it is looked whether a lease is renewed of whose holder nothing else is known.
 const LOOK: Duration = Duration::from_secs(2);
@@ -116,7 +115,7 @@ impl Taking<'_> {
     async fn create(&self) -> Result<Met, DriverError> {
         let Place { namespace, name } = self.place;
         let lease = document(namespace, name, self.holder, self.plan, None, Timestamp::now());
-        let mut waits = again();
+        let mut waits = tries();
         loop {
             let error = match self.kube.send(&Call::create(&Place::kind(), namespace, &lease)).await {
                 Ok(reply) => {
@@ -163,16 +162,7 @@ impl Taking<'_> {
     }
 
     async fn read(&self) -> Result<Option<Claim>, DriverError> {
-        let mut waits = again();
-        loop {
-            match self.place.read(self.kube).await {
-                Ok(claim) => return Ok(claim),
-                Err(error) => match waits.next().filter(|_| is_unclear(&error)) {
-                    Some(wait) => sleep(wait).await,
-                    None => return Err(self.failed(error)),
-                },
-            }
-        }
+        self.place.read(self.kube).await.map_err(|error| self.failed(error))
     }
 
     fn locked(&self, claim: &Claim, what: &str) -> DriverError {
@@ -198,9 +188,4 @@ fn taking(Place { namespace, name }: &Place) -> String {
 pub(super) fn locked(place: &Place, claim: &Claim, what: &str) -> DriverError {
     let error = DriverError::new(taking(place), format!("{} {what}", claim.told())).fault(Fault::Locked);
     error.hint("wait until that run is through, then plan again; nothing was written by this one")
-}
-
-/// How long to wait before what may help now is tried again.
-fn again() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_times(5).build()
 }

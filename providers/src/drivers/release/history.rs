@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use cfrt_engine::change::Moved;
 use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::facts::Runtime;
@@ -16,7 +15,7 @@ use crate::helm::record::{self, Revision, Status};
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube, Reply};
 use crate::kube::gvk::{Gvk, Resolved};
-use crate::kube::retry::is_unclear;
+use crate::kube::retry::{is_unclear, tries};
 
 mod broken_off;
 mod made;
@@ -87,11 +86,6 @@ pub struct Seen {
     uid: String,
     /// Its status, in Helm's word.
     status: String,
-}
-
-#[derive(Deserialize)]
-struct List {
-    items: Option<Vec<Record>>,
 }
 
 #[derive(Deserialize)]
@@ -259,7 +253,7 @@ fn opened_by_others(release: &ReleaseName, newest: &Record) -> DriverError {
 async fn create(kube: &Kube, release: &ReleaseName, secret: &Value) -> Result<Record, DriverError> {
     let call = Call::create(&secrets(), &release.namespace, secret).metadata();
     let name = secret["metadata"]["name"].as_str().unwrap_or_default();
-    let mut waits = again();
+    let mut waits = tries();
     loop {
         let error = match kube.send(&call).await.and_then(|reply| reply.json()) {
             Ok(created) => return Ok(created),
@@ -267,7 +261,7 @@ async fn create(kube: &Kube, release: &ReleaseName, secret: &Value) -> Result<Re
         };
         if error.is_conflict() {
             let call = Call::get(secrets().path(&release.namespace, name));
-            let there = sent(kube, &call).await.and_then(|reply| reply.json::<Record>());
+            let there = kube.send(&call).await.and_then(|reply| reply.json::<Record>());
             let there = there.map_err(|error| refused(opening(release), error))?;
             let sent = secret["data"]["release"].as_str();
             let same = there.data.as_ref().is_some_and(|data| data.release.as_deref() == sent);
@@ -305,7 +299,7 @@ fn numbered(record: &Value, last: u64) -> Value {
     record
 }
 
-/// Writes how a revision ended, as `end` puts it into the record, and that older ones no longer count where it ended well.
+/// Writes how a revision ended, as `end` puts it into the record; where it ended well, older ones no longer count.
 ///
 /// # Errors
 ///
@@ -317,14 +311,22 @@ pub async fn close(
     status: Status,
     end: impl Fn(Value) -> Value,
 ) -> Result<(), DriverError> {
-    let closed = |found: &Found, record| still_ours(release, opened, found, record).map(&end);
-    let ours = rewrite(kube, release, &opened.secret, closed).await?;
-    if status != Status::Deployed {
-        return Ok(());
+    if status == Status::Deployed {
+        supersede_older(kube, release, opened).await?;
     }
-    let older = sent(kube, &list(release, ",status%3Ddeployed").metadata_of_all()).await;
-    let older: List = older.and_then(|reply| reply.json()).map_err(|error| unreadable(release, error))?;
-    for record in older.items.unwrap_or_default().into_iter().filter(|record| record.revision() < ours) {
+    let closed = |found: &Found, record| still_ours(release, opened, found, record).map(&end);
+    rewrite(kube, release, &opened.secret, closed).await.map(drop)
+}
+
+/// Says that older revisions no longer count, before ours says that it does, as Helm does it: where that is cut off in
+/// between, ours is still pending, and is gone on with.
+async fn supersede_older(kube: &Kube, release: &ReleaseName, opened: &Opened) -> Result<(), DriverError> {
+    let (known, _) = all(kube, release).await?;
+    let is_ours = |record: &&Record| record.metadata.uid == opened.uid && record.status().is_pending();
+    // Where someone else took it over, they are not ours to close either.
+    let Some(ours) = known.iter().find(is_ours).map(Record::revision) else { return Ok(()) };
+    let older = known.iter().filter(|record| record.status() == Status::Deployed && record.revision() < ours);
+    for record in older {
         rewrite(kube, release, &record.metadata.name, |_, record| Ok(record::superseded(record))).await?;
     }
     Ok(())
@@ -385,9 +387,9 @@ async fn rewrite_for(
         false => refused(doing(), error),
     };
     let unwritable = |error| DriverError::new(doing(), error);
-    let (mut waits, mut written) = (again(), None);
+    let (mut waits, mut written) = (tries(), None);
     loop {
-        let reply = sent(kube, &Call::get(secrets().path(&release.namespace, name))).await.map_err(failed)?;
+        let reply = kube.send(&Call::get(secrets().path(&release.namespace, name))).await.map_err(failed)?;
         let stored: Record = reply.json().map_err(failed)?;
         let secret: Value = reply.json().map_err(failed)?;
         let found = Found { age: stored.age(now(&reply)), run: stored.run().cloned(), uid: stored.metadata.uid };
@@ -413,47 +415,29 @@ async fn rewrite_for(
     }
 }
 
-/// How long to wait before what may help now is tried again.
-fn again() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default().with_min_delay(Duration::from_millis(100)).with_max_times(5).build()
-}
-
-/// Reads, and reads again where the answer got lost.
-async fn sent(kube: &Kube, read: &Call) -> Result<Reply, ApiError> {
-    let mut waits = again();
-    loop {
-        match kube.send(read).await {
-            Err(error) if is_unclear(&error) => match waits.next() {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error),
-            },
-            result => return result,
-        }
-    }
-}
-
 /// All records of a release, without what they hold, and when they were read.
 async fn all(kube: &Kube, release: &ReleaseName) -> Result<(Vec<Record>, Timestamp), DriverError> {
     let unreadable = |error| unreadable(release, error);
-    let reply = sent(kube, &list(release, "").metadata_of_all()).await.map_err(unreadable)?;
-    Ok((reply.json::<List>().map_err(unreadable)?.items.unwrap_or_default(), now(&reply)))
+    let reply = kube.send(&list(release, "").metadata_of_all()).await.map_err(unreadable)?;
+    Ok((reply.items().map_err(unreadable)?, now(&reply)))
 }
 
-/// The names of the oldest records beyond Helm's own limit, but of none that is deployed.
-fn surplus(all: &[Record]) -> Vec<String> {
+/// The names and uids of the oldest records beyond Helm's own limit, but of none that is deployed.
+fn surplus(all: &[Record]) -> Vec<(String, String)> {
     let mut oldest: Vec<&Record> = all.iter().filter(|record| record.status() != Status::Deployed).collect();
     oldest.sort_by_key(|record| record.revision());
     // One place is for the revision that is about to be made.
     let surplus = (all.len() + 1).saturating_sub(KEPT);
-    oldest.into_iter().take(surplus).map(|record| record.metadata.name.clone()).collect()
+    oldest.into_iter().take(surplus).map(|record| (record.metadata.name.clone(), record.metadata.uid.clone())).collect()
 }
 
-async fn prune(kube: &Kube, release: &ReleaseName, surplus: Vec<String>) -> Result<(), DriverError> {
-    for name in surplus {
-        let call = Call::delete(&secrets(), &release.namespace, &name, None);
+async fn prune(kube: &Kube, release: &ReleaseName, surplus: Vec<(String, String)>) -> Result<(), DriverError> {
+    for (name, uid) in surplus {
+        let call = Call::delete(&secrets(), &release.namespace, &name, Some(&uid));
         match kube.send(&call).await {
             Ok(_) => {}
-            Err(error) if error.is_not_found() => {}
+            // Gone, or another one by now.
+            Err(error) if error.is_not_found() || error.is_conflict() => {}
             Err(error) => return Err(refused(format!("removing the old release record {name}"), error)),
         }
     }

@@ -11,6 +11,7 @@ use http::StatusCode;
 use proptest::prelude::{any, proptest};
 
 use super::*;
+use crate::drivers::release::history::ReleaseName;
 
 #[test]
 fn a_servers_refusal_is_told_in_four_words() {
@@ -93,7 +94,14 @@ fn known() -> Discovery {
 fn taken(steps: Vec<Step>) -> Vec<String> {
     let plan = Plan { graph: ResourceGraph::new(Vec::new()).expect("it is empty"), steps };
     let told = |right: Right| format!("{} {} {}/{}", right.verb, right.resource, right.namespace, right.name);
-    rights(&known(), &plan).into_iter().map(told).collect()
+    let all = rights(&known(), &plan, &lease());
+    let books: BTreeSet<Right> = of_books(&lease()).collect();
+    assert!(all.is_superset(&books), "every apply keeps them");
+    all.difference(&books).cloned().map(told).collect()
+}
+
+fn lease() -> Place {
+    Place::of(&ReleaseName { namespace: "n".to_owned(), name: "r".to_owned() })
 }
 
 #[test]
@@ -141,6 +149,7 @@ async fn names_are_asked_for_only_where_not_all_of_a_kind_is_allowed() {
     assert_eq!(found(&["a", "b"], &["a"]).await, (vec!["b".to_owned()], 3));
     assert_eq!(found(&["a", "b"], &[]).await, (vec![String::new()], 3), "no role names any");
     assert_eq!(found(&[""], &[]).await, (vec![String::new()], 1));
+    assert_eq!(found(&["", "a"], &["a"]).await, (vec![String::new()], 2), "one of them can't be named");
 }
 
 #[tokio::test]

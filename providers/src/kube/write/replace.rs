@@ -33,7 +33,7 @@ impl Target<'_> {
         diff: impl Fn(&Resource, &Observation) -> Change,
     ) -> Result<Value, DriverError> {
         let live = self.delete_as_seen(step, diff).await?;
-        self.gone(LEAVING, holding).await?;
+        self.gone().await?;
         self.make("making again", document, &live, "someone else made it anew as soon as it was gone").await
     }
 
@@ -64,8 +64,8 @@ impl Target<'_> {
     ///
     /// # Errors
     ///
-    /// It is still there after the limit, with what `holding` says of it; it can't be watched.
-    pub async fn gone(&self, limit: Duration, holding: impl Fn(&Value) -> String) -> Result<(), DriverError> {
+    /// It is still there after two minutes, with what holds it; it can't be watched.
+    pub async fn gone(&self) -> Result<(), DriverError> {
         let mut seen = self.world.watches.follow(&self.world.kube, &self.kind, self.key.clone());
         let mut last = None;
         let left = async {
@@ -77,10 +77,10 @@ impl Target<'_> {
             }
             Err(self.failed("removing", "nothing more can be seen of it"))
         };
-        if let Ok(ended) = tokio::time::timeout(limit, left).await {
+        if let Ok(ended) = tokio::time::timeout(LEAVING, left).await {
             return ended;
         }
         let held = last.map_or_else(|| "it is still there".to_owned(), |live| holding(&live));
-        Err(self.failed("removing", format!("{held}, after {} s", limit.as_secs())).fault(Fault::TimedOut))
+        Err(self.failed("removing", format!("{held}, after {} s", LEAVING.as_secs())).fault(Fault::TimedOut))
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     ABANDONED_AFTER, Found, Opened, PLAN_AGAIN, Record, ReleaseName, Seen, opening, rewrite, rewrite_for, secrets,
-    sent, unreadable,
+    unreadable,
 };
 use crate::drivers::release::at_work;
 use crate::drivers::release::next::Busy;
@@ -87,7 +87,7 @@ pub async fn abandon(
     run: Option<&String>,
 ) -> Result<(), DriverError> {
     let secret = name(release, revision);
-    let stored = sent(kube, &Call::get(secrets().path(&release.namespace, &secret))).await;
+    let stored = kube.send(&Call::get(secrets().path(&release.namespace, &secret))).await;
     let stored: Record = stored.and_then(|reply| reply.json()).map_err(|error| unreadable(release, error))?;
     if let Some(hook) = at_work::hook(kube, &release.namespace, &stored.decode()?).await? {
         return Err(Busy::Hook(hook).error(release));
@@ -145,7 +145,7 @@ pub async fn reopen(
 ) -> Result<Opened, DriverError> {
     let Reopening { revision, planned, left_by, run } = reopening;
     let secret = name(release, revision);
-    let stored = sent(kube, &Call::get(secrets().path(&release.namespace, &secret)).metadata()).await;
+    let stored = kube.send(&Call::get(secrets().path(&release.namespace, &secret)).metadata()).await;
     let reply = stored.map_err(|error| unreadable(release, error))?;
     let stored: Record = reply.json().map_err(|error| unreadable(release, error))?;
     let planned = planned.first().map(|seen| seen.uid.as_str());

@@ -4,7 +4,7 @@ use cfrt_engine::change::Moved;
 use cfrt_engine::driver::DriverError;
 use serde_json::json;
 
-use super::{ABANDONED_AFTER, History, Left, Record, ReleaseName, all, secrets, sent, unreadable};
+use super::{ABANDONED_AFTER, History, Left, Record, ReleaseName, all, secrets, unreadable};
 use crate::blocking::blocking;
 use crate::drivers::object::OWN;
 use crate::helm::record::Revision;
@@ -68,7 +68,7 @@ pub async fn ours(kube: &Kube, release: &ReleaseName) -> Result<Option<Revision>
     let newest = records.into_iter().filter(Record::is_ours).max_by_key(Record::revision);
     let Some(newest) = newest else { return Ok(None) };
     let call = Call::get(secrets().path(&release.namespace, &newest.metadata.name));
-    let record = sent(kube, &call).await.and_then(|reply| reply.json::<Record>());
+    let record = kube.send(&call).await.and_then(|reply| reply.json::<Record>());
     let record = record.map_err(|error| unreadable(release, error))?;
     blocking(move || record.decode()).await.map(Some)
 }

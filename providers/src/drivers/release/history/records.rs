@@ -3,7 +3,7 @@
 use cfrt_engine::change::Moved;
 use cfrt_engine::driver::DriverError;
 
-use super::{History, List, Metadata, Record, ReleaseName, counting, list, now, seen, unreadable};
+use super::{History, Metadata, Record, ReleaseName, counting, list, now, seen, unreadable};
 use crate::helm::record::Status;
 use crate::kube::call::Call;
 use crate::kube::client::Kube;
@@ -83,8 +83,7 @@ fn counted(release: &ReleaseName) -> Call {
 
 async fn read_as(kube: &Kube, release: &ReleaseName, call: Call) -> Result<Records, DriverError> {
     let reply = kube.send(&call).await.map_err(|error| unreadable(release, error))?;
-    let records: List = reply.json().map_err(|error| unreadable(release, error))?;
-    let records = counting(records.items.unwrap_or_default());
+    let records = counting(reply.items().map_err(|error| unreadable(release, error))?);
     let age = records.first().map_or(0, |newest| newest.age(now(&reply)));
     Ok(Records { records, age })
 }

@@ -180,12 +180,6 @@ async fn a_revision_that_someone_took_over_while_an_answer_got_lost_is_left_to_t
 }
 
 #[tokio::test]
-async fn closing_is_given_up_where_no_answer_ever_comes() {
-    let (closed, status, writes) = closed(&[Fate::RequestLost; 20]).await;
-    assert_eq!((closed, status.as_str(), writes), (Err(Fault::World), "pending-install", 6));
-}
-
-#[tokio::test]
 async fn a_revision_whose_creation_was_not_answered_is_ours_all_the_same() {
     for fate in [Fate::AnswerLost, Fate::RequestLost] {
         let (kube, server) = served(None, &[fate]);
