@@ -134,7 +134,7 @@ pub const SHARED: [Key; 16] = [
         name: "allow",
         sort: "array",
         default: "none",
-        meaning: "what would be lost for good, and may be",
+        meaning: "what is refused unless you agree",
         example: "[{ action = \"replace\", resource = \"StatefulSet codefresh/redis\",\n\
                   \u{20}           reason = \"its data is in the backup of Friday\" }]",
     },
@@ -143,7 +143,7 @@ pub const SHARED: [Key; 16] = [
         name: "action",
         sort: "string",
         default: REQUIRED,
-        meaning: "what may be done: `replace` or `delete`",
+        meaning: "what may be done: replace, delete, update",
         example: "\"replace\"",
     },
     Key {

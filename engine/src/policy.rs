@@ -1,4 +1,4 @@
-//! `[policy]`: what would be lost for good, and the file agrees to all the same.
+//! `[policy]`: what is refused for good reason, and the file agrees to all the same.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -12,7 +12,7 @@ use crate::source::{Mistake, Mistakes, gather};
 /// What the file agrees to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consent {
-    /// What may be done: a replacement or a deletion.
+    /// What may be done: a replacement, a deletion, or an update.
     pub action: Action,
     /// To which resource, as it is printed, with or without group and version.
     pub resource: String,
@@ -41,6 +41,7 @@ struct Entry {
 enum Verb {
     Replace,
     Delete,
+    Update,
 }
 
 /// Reads `[policy]`.
@@ -61,6 +62,7 @@ fn consent(Entry { action, resource, reason }: Entry) -> Result<Consent, Mistake
     let action = match action {
         Verb::Replace => Action::Replace,
         Verb::Delete => Action::Delete,
+        Verb::Update => Action::Update,
     };
     Ok(Consent { action, resource: resource.into_inner(), reason: reason.into_inner() })
 }
@@ -75,8 +77,9 @@ fn without_a_reason(reason: &Spanned<String>) -> Option<Mistake> {
 pub fn agreed(mut plan: Plan, consents: &[Consent]) -> Plan {
     for step in &mut plan.steps {
         let Some(instead) = step.change.unless_agreed.take() else { continue };
-        let fits =
-            |consent: &&Consent| consent.action == instead.action && is_about(&consent.resource, &step.resource.id);
+        // A migration is the update by which an object comes to be ours.
+        let action = if instead.action == Action::Migrate { Action::Update } else { instead.action };
+        let fits = |consent: &&Consent| consent.action == action && is_about(&consent.resource, &step.resource.id);
         if let Some(consent) = consents.iter().find(fits) {
             let reason = format!("{}; the file agrees: {}", instead.reason, consent.reason);
             step.change = Change { reason, ..*instead };
@@ -131,5 +134,15 @@ mod tests {
         let agreed = (Action::Replace, "spec can't change; the file agrees: there is a backup".to_owned());
         assert_eq!(decided(Action::Replace, "StatefulSet n/a"), agreed);
         assert_eq!(decided(Action::Replace, "apps/v1/StatefulSet n/a"), agreed);
+    }
+
+    #[test]
+    fn a_consent_to_an_update_is_one_to_the_migration_that_comes_before_all_updates() {
+        for action in [Action::Update, Action::Migrate] {
+            let refused = Change::of(action).because("x").unless_agreed("argocd:a keeps it");
+            let (resource, reason) = ("StatefulSet n/a".to_owned(), "they know".to_owned());
+            let consent = Consent { action: Action::Update, resource, reason };
+            assert_eq!(agreed(plan_of(refused), &[consent]).steps.remove(0).change.action, action);
+        }
     }
 }

@@ -35,6 +35,9 @@ use crate::run::Run;
 use crate::shared_key;
 use crate::vault::{Vault, hexadecimal};
 
+#[cfg(test)]
+mod played;
+
 /// How long the first answer may take: it is a small one, and nobody waits a minute to learn that a cluster is down.
 const FIRST_ANSWER: Duration = Duration::from_secs(15);
 

@@ -30,8 +30,10 @@ use crate::world::World;
 
 pub mod adoption;
 pub mod origin;
+mod tracked;
 
 use origin::{LastApplied, was_applied, with_last, with_origin};
+use tracked::{other_keeper, unless_kept_by_others};
 
 /// The field manager of objects that belong to no chart.
 pub const OWN: &str = "cfrt";
@@ -172,7 +174,10 @@ fn change(resource: &Resource, seen: &Observation) -> Change {
                 }
                 Some(left) => left,
                 // Our own comparison calls different what the server may call equal.
-                None if predicted.is_some() => left_to_others(resource, live, compared()),
+                None if predicted.is_some() => {
+                    let change = left_to_others(resource, live, compared());
+                    unless_kept_by_others(resource, &document.body, live, change)
+                }
                 None => compared(),
             }
         }
@@ -209,6 +214,9 @@ fn removal(resource: &Resource, live: &Value) -> Change {
         // A hook's object, say, or one that someone wants to keep.
         None => return keep("and by now it doesn't say any more that it belongs to this release".to_owned()),
         Some(_) => {}
+    }
+    if let Some(keeper) = other_keeper(live, None) {
+        return keep(format!("and by now {keeper} keeps it"));
     }
     if is_kept_by_policy(live) {
         return keep("kept by its resource policy".to_owned());
@@ -289,7 +297,11 @@ fn obstacle(resource: &Resource, document: &Document, live: &Value) -> Option<Ch
         // Someone took the annotations away: the release had it, and the fields still say so. What helm makes of hooks, and of
         // the definitions in `crds/`, has none either, and is not the release's.
         (Some(_), None) if is_known_to_helm(live) && was_applied(resource) => None,
-        (Some(_), None) => refuse(format!("it is there already, and no release made it{}", how_to_take(resource))),
+        (Some(_), None) => {
+            let made = other_keeper(live, None)
+                .map_or_else(|| "no release made it".to_owned(), |keeper| format!("{keeper} keeps it"));
+            refuse(format!("it is there already, and {made}{}", how_to_take(resource)))
+        }
     }
 }
 

@@ -30,6 +30,7 @@ pub mod last;
 mod lasting;
 pub mod next;
 pub mod survey;
+mod weight;
 
 use history::{Opened, ReleaseName, Reopening};
 use lasting::with_live_values;
@@ -119,6 +120,9 @@ impl Driver<World> for Release {
             Ok(settings) => settings.next,
             Err(error) => return Change::of(Action::Refuse).because(error.chain().join(": ")),
         };
+        if let Some(why) = next.too_large {
+            return Change::of(Action::Refuse).because(why);
+        }
         match next.because {
             None => Change::of(Action::Keep).because(format!("revision {}", next.revision)),
             Some(why) => {

@@ -1,5 +1,6 @@
 //! Charts: where they come from, what they say of themselves, and the digest that names exactly this one.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -210,6 +211,16 @@ impl Chart {
         let (yaml, digest) = files::identity(path)?;
         let metadata = Metadata::parse(path, &yaml)?;
         Ok(Self { path: path.to_owned(), metadata, digest })
+    }
+
+    /// The files that helm puts into a release record: the chart's own, and none of its subcharts'.
+    ///
+    /// # Errors
+    /// A chart that can't be read, or was changed since it was opened.
+    pub(crate) fn own_files(&self) -> Result<BTreeMap<String, Vec<u8>>, ChartError> {
+        let mut files = files::ChartFiles::read(&self.path, &self.digest)?.0;
+        files.retain(|path, _| !path.starts_with("charts/"));
+        Ok(files)
     }
 }
 

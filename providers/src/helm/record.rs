@@ -16,7 +16,7 @@ use super::hook::HookFacts;
 mod wire;
 mod write;
 
-pub use write::{HookRun, Opening, finished, pending, put_texts, ran, rewritten, secret, superseded};
+pub use write::{HookRun, Opening, finished, fits, pending, put_texts, ran, rewritten, secret, superseded};
 
 /// A Secret holds at most 1 MiB, of which compression leaves far less than this when unpacked.
 const LARGEST_RECORD: u64 = 32 << 20;
@@ -235,6 +235,9 @@ fn values(json: &[u8]) -> usize {
 fn unpack(encoded: &str) -> Result<Vec<u8>, RecordError> {
     if encoded.len() > LARGEST_ENCODED {
         return Err(RecordError::TooLarge);
+    }
+    if encoded.trim().is_empty() {
+        return Err(RecordError::Incomplete { missing: "content" });
     }
     let outer = BASE64_STANDARD.decode(encoded.trim()).map_err(|_| RecordError::NotBase64 { layer: 1 })?;
     let packed = BASE64_STANDARD.decode(outer.trim_ascii()).map_err(|_| RecordError::NotBase64 { layer: 2 })?;

@@ -7,9 +7,7 @@ use cfrt_engine::driver::Fault;
 use cfrt_engine::event::{Failure, Outcome};
 use cfrt_engine::resource::{Address, Part};
 use cfrt_engine::task::TaskId;
-use http::{Method, Request, StatusCode};
-use http_body_util::BodyExt as _;
-use kube::client::Body;
+use http::{Method, StatusCode};
 
 use super::entry::NAMED;
 use super::*;
@@ -22,26 +20,21 @@ struct Server {
     writes: usize,
 }
 
+impl Server {
+    fn answer(&mut self, method: &Method, body: &Value) -> (StatusCode, String) {
+        if self.code.is_success() && *method != Method::GET {
+            self.writes += 1;
+            for (key, text) in body["data"].as_object().into_iter().flatten() {
+                self.data[key] = text.clone();
+            }
+        }
+        (self.code, json!({"message": "as it is", "reason": "Because"}).to_string())
+    }
+}
+
 fn served(code: StatusCode) -> (Kube, Arc<Mutex<Server>>) {
     let server = Arc::new(Mutex::new(Server { data: json!({}), code, writes: 0 }));
-    let kept = Arc::clone(&server);
-    let kube = Kube::answering(move |request: Request<Body>| {
-        let kept = Arc::clone(&kept);
-        async move {
-            let (head, body) = request.into_parts();
-            let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-            let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            let server = &mut *lock(&kept);
-            if server.code.is_success() && head.method != Method::GET {
-                server.writes += 1;
-                for (key, text) in body["data"].as_object().into_iter().flatten() {
-                    server.data[key] = text.clone();
-                }
-            }
-            (server.code, json!({"message": "as it is", "reason": "Because"}).to_string())
-        }
-    });
-    (kube, server)
+    (Kube::keeping(&server, Server::answer), server)
 }
 
 fn hook() -> ResourceId {

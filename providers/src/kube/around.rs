@@ -265,3 +265,6 @@ fn is_plain(name: &str) -> bool {
         && !name.starts_with('.')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,7 @@ mod refusal;
 pub mod rejected;
 pub mod retry;
 pub mod rights;
-mod said;
+pub(crate) mod said;
 pub mod settle;
 mod sight;
 pub mod state;

@@ -16,10 +16,16 @@ use super::gvk::{Gvk, Resolved};
 use super::look::{key, predict, present, seen, to_send};
 use super::path::lies_in;
 use super::read::{Key, get};
+use super::rejected::Unanswered;
 use super::retry::{is_unclear, tries, until_served};
+use super::said::line;
 use crate::world::World;
 
 mod replace;
+
+/// What can be done about a webhook that doesn't answer, and without whose answer nothing is let in.
+const HELP_A_WEBHOOK: &str = "bring up what is behind the webhook; where that is gone for good, delete its webhook configuration, without \
+                              which the server asks no one";
 
 /// An object to write, and under whose name.
 pub struct Target<'a> {
@@ -246,7 +252,8 @@ impl<'a> Target<'a> {
         let was_predicted = matches!(step.seen, Observation::Present { predicted: Some(_), .. });
         let again = Wanted { resource: self.resource, depth: Depth::DryRun, before: Some(&seen) };
         let seen = if was_predicted { predict(self.world, &again, self.manager).await? } else { seen };
-        let moved = diff(self.resource, &seen);
+        let was_agreed = diff(self.resource, &step.seen).unless_agreed.is_some();
+        let moved = with_consent(diff(self.resource, &seen), was_agreed.then_some(step.change.action));
         match unforeseen(&step.change, &moved, |value| self.world.concealed(self.resource, value)) {
             None => Ok((seen, moved)),
             Some(what) => {
@@ -300,9 +307,20 @@ impl<'a> Target<'a> {
     }
 
     fn refused(&self, verb: &str, error: ApiError) -> DriverError {
-        let (fault, hint) = (error.fault(), error.hint());
+        let (fault, words) = (error.fault(), error.to_string());
+        let webhook = Unanswered::of(&words);
+        let hint = if webhook.is_some() { HELP_A_WEBHOOK } else { error.hint() };
         // A server quotes what it refuses.
-        self.failed(verb, self.world.redacted(self.resource, &error.to_string())).fault(fault).hint(hint)
+        let words = self.world.redacted(self.resource, &webhook.map_or(words, |webhook| line(&webhook.told())));
+        self.failed(verb, words).fault(fault).hint(hint)
+    }
+}
+
+/// A change, where the file has agreed to such an action: a driver that looks again knows nothing of the file.
+fn with_consent(change: Change, agreed: Option<Action>) -> Change {
+    match change.unless_agreed {
+        Some(instead) if Some(instead.action) == agreed => *instead,
+        unless_agreed => Change { unless_agreed, ..change },
     }
 }
 

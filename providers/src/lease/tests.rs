@@ -2,9 +2,7 @@
 
 use std::sync::Mutex;
 
-use http::{Method, Request, StatusCode};
-use http_body_util::BodyExt as _;
-use kube::client::Body;
+use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::*;
@@ -35,8 +33,8 @@ fn refused(code: StatusCode) -> (StatusCode, String) {
 }
 
 impl Server {
-    fn answer(&mut self, request: &Request<Body>, body: &Value) -> (StatusCode, String) {
-        if *request.method() == Method::GET {
+    fn answer(&mut self, method: &Method, body: &Value) -> (StatusCode, String) {
+        if *method == Method::GET {
             if self.moods.first() == Some(&Mood::Down) {
                 return refused(StatusCode::INTERNAL_SERVER_ERROR);
             }
@@ -50,7 +48,7 @@ impl Server {
         if mood == Some(Mood::Down) {
             return refused(StatusCode::INTERNAL_SERVER_ERROR);
         }
-        let done = self.write(request.method(), body);
+        let done = self.write(method, body);
         if mood == Some(Mood::AnswerLost) { refused(StatusCode::GATEWAY_TIMEOUT) } else { done }
     }
 
@@ -80,17 +78,7 @@ impl Server {
 
 fn served() -> (Kube, Shared) {
     let server = Shared::default();
-    let kept = Arc::clone(&server);
-    let kube = Kube::answering(move |request: Request<Body>| {
-        let kept = Arc::clone(&kept);
-        async move {
-            let (head, body) = request.into_parts();
-            let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-            let body = serde_json::from_slice(&bytes).unwrap_or_default();
-            lock(&kept).answer(&Request::from_parts(head, Body::empty()), &body)
-        }
-    });
-    (kube, server)
+    (Kube::keeping(&server, Server::answer), server)
 }
 
 fn release() -> ReleaseName {

@@ -13,6 +13,7 @@ use cfrt_engine::execute::{Options, execute};
 use cfrt_engine::graph::ResourceGraph;
 use cfrt_engine::observe::observe;
 use cfrt_engine::plan::{Plan, Step, plan};
+use cfrt_engine::policy::agreed;
 use cfrt_engine::report::Report;
 use cfrt_engine::source::{Sources, extends};
 use cfrt_providers::KINDS;
@@ -97,7 +98,7 @@ async fn planned(world: &MapWorld, stages: &mut BTreeMap<&'static str, String>) 
     // A driver that is only here, and not in the registry, makes this panic.
     graph.resources().iter().for_each(|resource| assert_eq!(registered.get(resource.driver).name(), resource.driver));
     let observations = observe(&graph, &drivers, world).await;
-    let plan = observations.map(|observations| plan(graph, observations, &drivers));
+    let plan = observations.map(|observations| agreed(plan(graph, observations, &drivers), &tasks.facts.consents));
     stages.insert("plan.txt", plan.as_ref().map_or_else(drawing::error, drawing::plan));
     plan.ok()
 }

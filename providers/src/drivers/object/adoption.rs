@@ -9,6 +9,7 @@ use cfrt_engine::resource::{Address, Resource};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::tracked::keeper;
 use super::{OWN, holding, owner};
 use crate::kube::difference::difference;
 use crate::kube::gvk::Gvk;
@@ -118,24 +119,12 @@ enum Owner {
 
 impl Owner {
     fn of(live: &Value, settings: &Settings) -> Self {
-        let label = |name: &str| live["metadata"]["labels"][name].as_str();
-        let flux = |controller: &str| {
-            let [name, namespace] = ["name", "namespace"].map(|key| label(&format!("{controller}.fluxcd.io/{key}")));
-            Some(format!("flux:{}/{}", namespace.unwrap_or_default(), name?))
-        };
         if let Some((release, namespace)) = owner(live) {
             let ours = (&release, &namespace) == (&settings.release, &settings.namespace);
             return if ours { Self::Ours } else { Self::Other(format!("{namespace}/{release}")) };
         }
-        let other = argo_application(live).or_else(|| flux("kustomize.toolkit")).or_else(|| flux("helm.toolkit"));
-        other.map_or(Self::Nobody, Self::Other)
+        keeper(live).map_or(Self::Nobody, Self::Other)
     }
-}
-
-/// The application by which Argo CD tracks an object. Its tracking by label can't be told from a chart's own label.
-fn argo_application(live: &Value) -> Option<String> {
-    let tracking = live["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"].as_str()?;
-    Some(format!("argocd:{}", tracking.split(':').next().unwrap_or_default()))
 }
 
 /// The labels and annotations of a document that are not as it has them.

@@ -100,6 +100,8 @@ struct Record {
 struct Metadata {
     name: String,
     #[serde(default)]
+    namespace: String,
+    #[serde(default)]
     uid: String,
     #[serde(default)]
     resource_version: String,
@@ -150,7 +152,8 @@ impl Record {
         let encoded = self.data.as_ref().and_then(|data| data.release.as_ref());
         record::decode(encoded.map(String::as_str).unwrap_or_default()).map_err(|error| {
             let hint = "helm can't read it either; delete that Secret if an older revision may count again";
-            DriverError::new(format!("reading the release record {}", self.metadata.name), error).hint(hint)
+            let Metadata { namespace, name, .. } = &self.metadata;
+            DriverError::new(format!("reading the release record {namespace}/{name}"), error).hint(hint)
         })
     }
 }

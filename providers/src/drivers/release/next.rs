@@ -43,6 +43,8 @@ pub struct Next {
     pub overtaken: Option<Overtaken>,
     /// Whether there is none although it was applied once, as our own record says.
     pub missed: bool,
+    /// Why its record can't be stored.
+    pub too_large: Option<String>,
 }
 
 /// A revision that others made after ours.
@@ -141,6 +143,7 @@ impl Next {
             seen,
             overtaken: None,
             missed: false,
+            too_large: None,
         }
     }
 
@@ -225,11 +228,11 @@ pub(super) fn next(
     let left_by = history.left.as_ref().map(|left| left.run.clone());
     let because = reason(vault, history, newest, other, rendering, values);
     let revision = if because.is_some() { newest.revision.saturating_add(1) } else { newest.revision };
-    let (install, seen) = (is_install(history), history.seen.clone());
+    let install = is_install(history);
     let overtaken = because.as_ref().and_then(|_| overtaken(vault, history, rendering, values));
     let missed = install && history.remembered;
-    let goes_on = None;
-    Next { revision, install, because, busy, abandoned, left_by, goes_on, first_deployed, seen, overtaken, missed }
+    let none = Next::none_but(history);
+    Next { revision, install, because, busy, abandoned, left_by, first_deployed, overtaken, missed, ..none }
 }
 
 /// Why someone may still be at work on the newest revision.

@@ -14,6 +14,7 @@ use super::dropped::Dropped;
 use super::history::{self, History, Left, Records, ReleaseName};
 use super::last::Last;
 use super::next::{Next, has_all, next, same_texts};
+use super::weight::too_large;
 use crate::blocking::blocking;
 use crate::helm::chart::{Chart, ChartSource};
 use crate::helm::hook::{HookEvent, HookFacts};
@@ -148,7 +149,7 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
     let (records, chart) = futures::try_join!(records, chart(world, question))?;
     let values = merged(question)?;
     let (left, installs) = left(world, &release, &records).await?;
-    let request = request(world, question, chart, values.clone(), records.is_install() || installs);
+    let request = request(world, question, chart.clone(), values.clone(), records.is_install() || installs);
     let as_upgrade = RenderRequest { is_upgrade: true, ..request.clone() };
     let (marks, proved) = (records.marks(), records.proved());
     let history = async { if may_be_proved { Ok(None) } else { unpacked(world, &release, records).await.map(Some) } };
@@ -164,8 +165,22 @@ pub async fn survey(world: &World, question: &ChartQuestion) -> Result<ChartAnsw
     let history = with_ours(world, &release, history, &rendering).await?;
     let (vault, discovery) = (Arc::clone(&world.vault), Arc::clone(&world.discovery));
     let question = question.clone();
-    let answer = blocking(move || answer(&vault, &discovery, &question, &history, &rendering, values)).await?;
+    let answer = blocking(move || {
+        let answer = answer(&vault, &discovery, &question, &history, &rendering, values)?;
+        weighed(&chart, &rendering, answer)
+    });
+    let answer = answer.await?;
     Ok(ChartAnswer { proof: answer.says_all().then_some(proof), ..answer })
+}
+
+/// The same, with whether the record of its revision would be too large, where there is to be one.
+fn weighed(chart: &Chart, rendering: &Rendering, answer: ChartAnswer) -> Result<ChartAnswer, DriverError> {
+    if answer.next.because.is_none() {
+        return Ok(answer);
+    }
+    let files = chart.own_files().map_err(|error| DriverError::new(format!("reading chart {}", answer.name), error))?;
+    let next = Next { too_large: too_large(rendering, &answer.values, &files), ..answer.next };
+    Ok(ChartAnswer { next, ..answer })
 }
 
 /// The run of ours that has left the newest revision pending, and whether that is an installation. Only where there is one

@@ -182,9 +182,24 @@ fn hook(hook: &RecordedHook) -> Value {
     recorded
 }
 
+/// Makes sure that a record fits into a Secret.
+///
+/// # Errors
+/// It doesn't; with its size.
+pub fn fits(record: &Value) -> Result<(), RecordError> {
+    let text = record.to_string();
+    let size = |level| pack(&text, level).expect("writing to memory does not fail").len().div_ceil(3) * 4;
+    // What fits when it is packed in haste fits when it is packed well.
+    if size(Compression::fast()) <= LARGEST_SECRET {
+        return Ok(());
+    }
+    let size = size(Compression::best());
+    if size > LARGEST_SECRET { Err(RecordError::DoesNotFit { size, limit: LARGEST_SECRET }) } else { Ok(()) }
+}
+
 /// Packs a record as it stands in the JSON of its Secret.
 pub(super) fn encode(record: &Value) -> Result<String, RecordError> {
-    let packed = pack(record).expect("writing to memory does not fail");
+    let packed = pack(&record.to_string(), Compression::best()).expect("writing to memory does not fail");
     let inner = BASE64_STANDARD.encode(packed);
     if inner.len() > LARGEST_SECRET {
         return Err(RecordError::DoesNotFit { size: inner.len(), limit: LARGEST_SECRET });
@@ -192,8 +207,8 @@ pub(super) fn encode(record: &Value) -> Result<String, RecordError> {
     Ok(BASE64_STANDARD.encode(inner))
 }
 
-fn pack(record: &Value) -> io::Result<Vec<u8>> {
-    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
-    packer.write_all(record.to_string().as_bytes())?;
+fn pack(text: &str, level: Compression) -> io::Result<Vec<u8>> {
+    let mut packer = GzEncoder::new(Vec::new(), level);
+    packer.write_all(text.as_bytes())?;
     packer.finish()
 }

@@ -8,52 +8,9 @@ use cfrt_engine::task::TaskId;
 use http::{Method, StatusCode};
 
 use super::*;
-use crate::cache_folder::CacheFolder;
-use crate::drivers::hook::HookRuns;
-use crate::drivers::release::charts::Charts;
-use crate::drivers::release::heartbeat::Heartbeats;
-use crate::helm::binary::Search;
 use crate::kube::client::Kube;
 use crate::kube::difference::difference;
-use crate::kube::discovery::Discovery;
-use crate::kube::lists::Lists;
 use crate::kube::look::present;
-use crate::kube::watch::Watches;
-use crate::vault::Vault;
-use crate::world::{self, Access};
-
-fn world(kube: Kube) -> World {
-    let discovery = Discovery::default();
-    let names = json!({"kind": "Widget", "plural": "widgets"});
-    let spec = json!({"group": "a.io", "names": names, "scope": "Namespaced", "versions": [{"name": "v1"}]});
-    discovery.learn(&json!({ "spec": spec }));
-    let vault = Arc::new(Vault::new([7; 32]));
-    let nothing = String::new();
-    World {
-        target: world::Target {
-            context: nothing.clone(),
-            uid: nothing.clone(),
-            version: nothing.clone(),
-            authority: nothing,
-        },
-        kube,
-        lists: Lists::default(),
-        last_apply: crate::last_apply::LastApply::default(),
-        discovery: Arc::new(discovery),
-        watches: Watches::default(),
-        charts: Charts::new(Search::from_environment(None), std::env::temp_dir(), Arc::clone(&vault)),
-        vault,
-        shared_key: None,
-        hook_runs: HookRuns::default(),
-        heartbeats: Heartbeats::default(),
-        lease: crate::lease::Lease::default(),
-        journal: Arc::default(),
-        run: crate::run::Run::default(),
-        cache: CacheFolder::Lasting(std::env::temp_dir()),
-        access: Access::ReadWrite,
-        kube_context: None,
-    }
-}
 
 fn live(uid: &str) -> Value {
     let entry = json!({"manager": "helm", "operation": "Update", "apiVersion": "a.io/v1", "fieldsV1": {"f:spec": {}}});
@@ -85,7 +42,7 @@ async fn updated(code: StatusCode, there: Option<&str>) -> DriverError {
         (&Method::GET, None) => (StatusCode::NOT_FOUND, r#"{"message": "not found"}"#.to_owned()),
         (_, _) => (code, r#"{"message": "an error in our request"}"#.to_owned()),
     });
-    let (world, step) = (world(kube), step());
+    let (world, step) = (World::played(kube), step());
     let target = Target::new(&world, &step.resource, "helm").expect("its kind is known");
     let document = step.resource.want.document().expect("it is wanted");
     // Whatever took its place has other fields, so that the plan no longer fits.
@@ -128,6 +85,16 @@ fn only_fields_that_are_as_the_plan_showed_them_are_written() {
     assert_eq!(found(vec![field("data.a.deeper", Some("two"))]), None, "places that aren't the same say nothing");
 }
 
+#[test]
+fn what_the_file_agreed_to_is_agreed_to_also_after_another_look() {
+    let needs_consent = || Change::of(Action::Update).unless_agreed("argocd:a keeps it");
+    let action = |agreed: Option<Action>| with_consent(needs_consent(), agreed).action;
+    assert_eq!(action(Some(Action::Update)), Action::Update);
+    assert_eq!(action(Some(Action::Replace)), Action::Refuse, "that is more than what was agreed to");
+    assert_eq!(action(None), Action::Refuse, "nobody was asked");
+    assert_eq!(with_consent(Change::of(Action::Refuse), Some(Action::Update)).action, Action::Refuse);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_prediction_is_about_the_object_that_was_seen_and_not_about_what_others_did_meanwhile() {
     let object = |revision: &str, by_others: Value, by_us: Value| {
@@ -140,7 +107,7 @@ async fn a_prediction_is_about_the_object_that_was_seen_and_not_about_what_other
         Method::GET => (StatusCode::OK, now.to_string()),
         _ => (StatusCode::OK, answer.to_string()),
     });
-    let (world, step) = (world(kube), step());
+    let (world, step) = (World::played(kube), step());
     let before = present(&world.vault, &step.resource, object("7", json!({}), json!({})));
     let wanted = Wanted { resource: &step.resource, depth: Depth::DryRun, before: Some(&before) };
     let seen = predict(&world, &wanted, "helm").await.expect("it is answered");
@@ -160,7 +127,7 @@ async fn created(there: Option<&str>) -> (Fault, String) {
         (&Method::GET, None) => (StatusCode::NOT_FOUND, r#"{"message": "not found"}"#.to_owned()),
         (_, _) => (StatusCode::CONFLICT, r#"{"message": "many use the quota"}"#.to_owned()),
     });
-    let (world, step) = (world(kube), step());
+    let (world, step) = (World::played(kube), step());
     let target = Target::new(&world, &step.resource, "helm").expect("its kind is known");
     let document = step.resource.want.document().expect("it is wanted");
     let error = target.create(document).await.expect_err("it is refused");
@@ -215,7 +182,7 @@ async fn lost(there: Option<Value>) -> (Result<(), Fault>, usize) {
             (StatusCode::GATEWAY_TIMEOUT, r#"{"message": "no answer"}"#.to_owned())
         }
     });
-    let (world, step) = (world(kube), step());
+    let (world, step) = (World::played(kube), step());
     let target = Target::new(&world, &step.resource, "helm").expect("its kind is known");
     let document = step.resource.want.document().expect("it is wanted");
     let created = target.create(document).await.map(drop).map_err(|error| error.fault);
