@@ -38,27 +38,32 @@ fn about(path: &Path) -> Metadata {
 /// The log has no bodies of Secrets; nothing else may have the token of a scenario in it.
 #[track_caller]
 pub(crate) fn since(mark: Mark, scenario: &Scenario) -> Vec<Event> {
-    let ours = everything_since(mark, scenario).into_iter().filter(|event| event.is_ours() && scenario.owns(event));
-    let ours: Vec<Event> = ours.collect();
+    let ours = with_marker(mark, scenario, |line| line.contains(OURS));
+    let ours: Vec<Event> = ours.into_iter().filter(|event| event.is_ours() && scenario.owns(event)).collect();
     ours.iter().for_each(|event| secrets::absent(secrets::TOKEN, event.0.to_string().as_bytes(), &event.told()));
     ours
 }
 
 /// What anyone has asked for since a mark.
 pub(crate) fn everything_since(mark: Mark, scenario: &Scenario) -> Vec<Event> {
+    with_marker(mark, scenario, |_| true)
+}
+
+/// The lines that count, and with them a read of our own that tells that all before it is there.
+fn with_marker(mark: Mark, scenario: &Scenario, counts: impl Fn(&str) -> bool) -> Vec<Event> {
     let marker = scenario.unique("marker");
     let path = format!("/api/v1/namespaces/{}/configmaps/{marker}", scenario.namespace);
     until("the audit log is up to date", || {
         // Asked for each time: what was answered before this request was written before it.
         let _absent = scenario.kubectl(&["get", "--raw", &path]);
-        let events = read(mark);
+        let events = read(mark, |line| counts(line) || line.contains(&marker));
         events.iter().any(|event| event.uri().contains(&marker)).then_some(events)
     })
 }
 
 /// What `cfrt` has asked for so far since a mark, of what the log has by now.
 pub(crate) fn so_far(mark: Mark, scenario: &Scenario) -> Vec<Event> {
-    read(mark).into_iter().filter(|event| event.is_ours() && scenario.owns(event)).collect()
+    read(mark, |line| line.contains(OURS)).into_iter().filter(|event| event.is_ours() && scenario.owns(event)).collect()
 }
 
 /// Those that write.
@@ -66,7 +71,10 @@ pub(crate) fn mutating(events: &[Event]) -> Vec<&Event> {
     events.iter().filter(|event| event.mutates()).collect()
 }
 
-fn read(mark: Mark) -> Vec<Event> {
+/// What is in every line of ours. Bodies are long, and most lines are someone else's.
+const OURS: &str = "\"userAgent\":\"cfrt/";
+
+fn read(mark: Mark, counts: impl Fn(&str) -> bool) -> Vec<Event> {
     let current = tools::audit_log();
     let mut text = Vec::new();
     // The server begins a new file when one is large, and renames the old one.
@@ -78,7 +86,9 @@ fn read(mark: Mark) -> Vec<Event> {
         None => append(&current, mark.end, &mut text),
     }
     // A last line without its end is still being written, and no event yet.
-    text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).map(Event).collect()
+    let text = String::from_utf8_lossy(&text);
+    let lines = text.split('\n').filter(|line| counts(line));
+    lines.filter_map(|line| serde_json::from_str(line).ok()).map(Event).collect()
 }
 
 /// The file of a mark, where that is no longer the present one.

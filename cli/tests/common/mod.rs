@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod clean;
 pub(crate) mod faults;
 pub(crate) mod judge;
+pub(crate) mod login;
 pub(crate) mod plan;
 pub(crate) mod process;
 pub(crate) mod scenario;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The whole of it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) tasks: Vec<Task>,
     pub(crate) steps: Vec<Step>,
@@ -19,7 +19,7 @@ pub(crate) struct Task {
 }
 
 /// What happens to one resource; after an apply, what happened.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Step {
     pub(crate) address: String,
     pub(crate) part: Option<String>,
@@ -35,7 +35,7 @@ pub(crate) struct Step {
 }
 
 /// A field that moves.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Field {
     pub(crate) path: String,
     pub(crate) before: Option<Value>,
@@ -88,6 +88,12 @@ impl Plan {
     /// The steps that write.
     pub(crate) fn writing(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.action != "keep" && step.action != "refuse")
+    }
+
+    /// Whether any step makes an object.
+    pub(crate) fn brings(&self) -> bool {
+        let brings = |step: &Step| matches!(step.action.as_str(), "create" | "replace" | "run") || step.is_hook();
+        self.writing().any(|step| brings(step) && !step.address.starts_with("Release "))
     }
 
     /// What may not be carried out, and why.

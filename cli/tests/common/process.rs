@@ -3,14 +3,16 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Output, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::runtime::Runtime;
 
+use super::judge::announced::{Window, announce, call};
+use super::scenario::Scenario;
 use super::secrets;
 
 /// Nothing that a scenario runs takes longer unless it hangs.
@@ -38,71 +40,110 @@ pub(crate) struct Ran {
 }
 
 /// A program with its arguments and nothing in its environment but what is given to it.
-pub(crate) struct Program(Command);
+pub(crate) struct Program<'a> {
+    command: Command,
+    /// Whose judge is told of it before it begins.
+    told: Option<&'a Scenario>,
+}
 
-impl Program {
+/// A program that was started; dropped, it is killed.
+pub(crate) struct Running {
+    child: Child,
+    window: Option<Window>,
+}
+
+impl<'a> Program<'a> {
     /// A program in a folder.
     pub(crate) fn new(program: impl AsRef<OsStr>, folder: &Path) -> Self {
         let mut command = Command::new(program);
         command.current_dir(folder).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.kill_on_drop(true);
-        Self(command)
+        Self { command, told: None }
+    }
+
+    /// The same, announced to a scenario's judge.
+    pub(crate) fn judged(self, scenario: &'a Scenario) -> Self {
+        Self { told: Some(scenario), ..self }
     }
 
     /// With arguments.
     pub(crate) fn arguments<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
-        self.0.args(arguments);
+        self.command.args(arguments);
         self
     }
 
     /// With a variable.
     pub(crate) fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.0.env(name, value);
+        self.command.env(name, value);
         self
     }
 
     /// Runs it to its end. None of the tokens that it is given may be in what it prints.
     #[track_caller]
     pub(crate) fn run(mut self) -> Ran {
-        let line = format!("{:?}", self.0.as_std());
-        let given = self.0.as_std().get_envs().filter(|(name, _)| *name == "SCENARIO_TOKEN");
+        let window = self.announced();
+        let line = format!("{:?}", self.command.as_std());
+        let given = self.command.as_std().get_envs().filter(|(name, _)| *name == "SCENARIO_TOKEN");
         let given: Vec<String> = given.filter_map(|(_, value)| Some(value?.to_str()?.to_owned())).collect();
-        let output = RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, self.0.output()).await });
+        let output = RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, self.command.output()).await });
+        drop(window);
         let output = output.unwrap_or_else(|_| end(&format!("{line}: still runs after {PATIENCE:?}")));
         let output = output.unwrap_or_else(|error| end(&format!("{line}: {error}")));
         for secret in &given {
             secrets::absent(secret, &output.stdout, "the output");
             secrets::absent(secret, &output.stderr, "what is told");
         }
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ran { line, stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code().unwrap_or(-1) }
+        Ran::of(line, output)
     }
 
-    /// Starts it; dropped, it is killed.
-    pub(crate) fn start(mut self) -> tokio::process::Child {
+    /// Starts it.
+    pub(crate) fn start(mut self) -> Running {
+        let window = self.announced();
         let _guard = RUNTIME.enter();
-        self.0.spawn().expect("the program can be started")
+        Running { child: self.command.spawn().expect("the program can be started"), window }
+    }
+
+    fn announced(&self) -> Option<Window> {
+        let (arguments, surroundings) = call(self.command.as_std());
+        announce(self.told?, &arguments, &surroundings)
     }
 }
 
-/// Ends a program as a power cut would, and waits until nothing of it is left.
-pub(crate) fn kill(mut program: tokio::process::Child) {
-    let _guard = RUNTIME.enter();
-    program.start_kill().expect("our own program can be killed");
-    RUNTIME.block_on(program.wait()).expect("it was started");
-}
+impl Running {
+    /// Its process.
+    pub(crate) fn id(&self) -> String {
+        self.child.id().expect("it was not waited for").to_string()
+    }
 
-/// What a program that was started says, once it has ended.
-pub(crate) fn ended(program: tokio::process::Child) -> Ran {
-    let output = RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, program.wait_with_output()).await });
-    let output = output.unwrap_or_else(|_| end(&format!("it still runs after {PATIENCE:?}")));
-    let output = output.expect("it was started");
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
-    Ran { line: "a program that was started".to_owned(), stdout, stderr, code: output.status.code().unwrap_or(-1) }
+    /// How it has ended, if it has.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it was started")
+    }
+
+    /// Ends it as a power cut would, and waits until nothing of it is left.
+    pub(crate) fn kill(mut self) {
+        let _guard = RUNTIME.enter();
+        self.child.start_kill().expect("our own program can be killed");
+        RUNTIME.block_on(self.child.wait()).expect("it was started");
+    }
+
+    /// What it says, once it has ended by itself.
+    pub(crate) fn ended(self) -> Ran {
+        let Self { child, window } = self;
+        let output = RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, child.wait_with_output()).await });
+        drop(window);
+        let output = output.unwrap_or_else(|_| end(&format!("it still runs after {PATIENCE:?}")));
+        Ran::of("a program that was started".to_owned(), output.expect("it was started"))
+    }
 }
 
 impl Ran {
+    fn of(line: String, output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+        Self { line, stdout, stderr, code: output.status.code().unwrap_or(-1) }
+    }
+
     /// Itself, having ended with this code.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {

@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use super::audit::Event;
+use super::audit::{self, Event, Mark};
 use super::clean;
+use super::judge::announced::Announced;
+use super::judge::lifetime;
 use super::plan::Plan;
 use super::process::{Program, Ran, end};
 use super::secrets;
@@ -37,6 +39,8 @@ pub(crate) struct Scenario {
     pub(crate) cluster_wide: bool,
     chart: PathBuf,
     folder: tempfile::TempDir,
+    began: Mark,
+    runs: Mutex<Vec<Arc<Announced>>>,
     _alone: Option<MutexGuard<'static, ()>>,
 }
 
@@ -50,7 +54,7 @@ impl Scenario {
 
     /// The runtime chart with the tunnel, alone in the cluster.
     pub(crate) fn runtime(name: &str) -> Self {
-        let alone = CLUSTER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let alone = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
         let scenario = Self::new(name, "runtime", "0.14.0", Some(alone));
         clean::runtime(&scenario);
         scenario.values("");
@@ -65,7 +69,8 @@ impl Scenario {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let release = if alone.is_some() { "runtime".to_owned() } else { namespace.clone() };
         let cluster_wide = alone.is_some();
-        let scenario = Self { namespace, release, renderer: Helm::Four, cluster_wide, chart, folder, _alone: alone };
+        let (began, runs, renderer) = (audit::mark(), Mutex::default(), Helm::Four);
+        let scenario = Self { namespace, release, renderer, cluster_wide, chart, folder, began, runs, _alone: alone };
         scenario.describe(version);
         scenario.write_facts();
         scenario
@@ -158,8 +163,8 @@ impl Scenario {
         records.iter().map(|record| format!("{} {}", label(record, "version"), label(record, "status"))).collect()
     }
 
-    /// `cfrt` with its surroundings, which can be added to.
-    pub(crate) fn program(&self, arguments: &[&str]) -> Program {
+    /// `cfrt` with its surroundings, which can be added to. What it writes must be what it announces.
+    pub(crate) fn program(&self, arguments: &[&str]) -> Program<'_> {
         Program::new(env!("CARGO_BIN_EXE_cfrt"), self.folder())
             .arguments(arguments)
             .variable("KUBECONFIG", tools::kubeconfig())
@@ -167,6 +172,22 @@ impl Scenario {
             .variable("CFRT_CACHE", self.folder().join("cache"))
             .variable("HOME", self.folder())
             .variable("SCENARIO_TOKEN", secrets::TOKEN)
+            .judged(self)
+    }
+
+    /// Notes what a run may write.
+    pub(crate) fn announced(&self, run: Arc<Announced>) {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
+    }
+
+    /// What the runs up to now might write.
+    pub(crate) fn runs(&self) -> Vec<Arc<Announced>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When it began.
+    pub(crate) fn began(&self) -> Mark {
+        self.began
     }
 
     /// Runs `cfrt`.
@@ -190,9 +211,9 @@ impl Scenario {
         parsed(&ran)
     }
 
-    /// What an apply says of each step, with its exit code. Use [`super::judge::apply`] where nothing speaks against it.
+    /// What an apply says of each step, and how it ended. [`super::judge::apply`] also looks whether it is complete.
     #[track_caller]
-    pub(crate) fn apply_unjudged(&self) -> (Plan, Ran) {
+    pub(crate) fn apply(&self) -> (Plan, Ran) {
         let ran = self.cfrt(&["apply", "desired.toml", "--yes", "--output", "json"]);
         (parsed(&ran), ran)
     }
@@ -260,10 +281,20 @@ impl Scenario {
     /// Whether a request is about an object of this scenario, or of no one's while it has the cluster to itself.
     pub(crate) fn owns(&self, event: &Event) -> bool {
         let (namespace, name) = (event.namespace(), event.name());
-        if namespace == self.namespace || name.contains(&self.namespace) {
+        // The next numbers begin with this one.
+        let named = |(start, _): (usize, &str)| {
+            !name[start + self.namespace.len()..].starts_with(|next: char| next.is_ascii_digit())
+        };
+        if namespace == self.namespace || name.match_indices(&self.namespace).any(named) {
             return true;
         }
         self.cluster_wide && !namespace.starts_with(PREFIX) && !name.contains(PREFIX)
+    }
+
+    /// The uid of an object that is there.
+    #[track_caller]
+    pub(crate) fn uid(&self, object: &str) -> Value {
+        self.get(object)["metadata"]["uid"].clone()
     }
 }
 
@@ -287,6 +318,7 @@ impl Drop for Scenario {
         clean::up(self);
         if !std::thread::panicking() {
             self.keeps_no_secret();
+            lifetime::judge(self);
         }
     }
 }

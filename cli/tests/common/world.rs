@@ -48,7 +48,8 @@ fn maps(path: &str, was: &Map<String, Value>, is: &Map<String, Value>, places: &
     }
 }
 
-fn below(path: &str, key: &str) -> String {
+/// A key below a place, as a plan writes it.
+pub(crate) fn below(path: &str, key: &str) -> String {
     let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     match (plain, path.is_empty()) {
         (false, _) => format!("{path}[{}]", Value::from(key)),

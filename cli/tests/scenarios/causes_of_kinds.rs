@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::common::judge::{self, Judged};
 use crate::common::plan::Plan;
-use crate::common::process::{Ran, end, ended, until};
+use crate::common::process::{Ran, end, until};
 use crate::common::scenario::Scenario;
 
 /// Far less than the limit of any wait: what ends by then was not waited for.
@@ -50,7 +50,7 @@ fn with_status(scenario: &Scenario, object: &str, status: &Value) -> (Plan, Ran)
     let program = scenario.program(&["apply", "desired.toml", "--yes", "--output", "json"]).start();
     until("the object is there", || scenario.find(object));
     say(scenario, object, status);
-    let ran = ended(program);
+    let ran = program.ended();
     let plan = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| end(&format!("{error}: {ran}")));
     (plan, ran)
 }

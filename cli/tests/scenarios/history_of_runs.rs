@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::common::audit;
 use crate::common::judge;
-use crate::common::process::{kill, until};
+use crate::common::process::until;
 use crate::common::scenario::Scenario;
 
 fn runs(scenario: &Scenario) -> Vec<Value> {
@@ -34,7 +34,7 @@ fn every_run_that_writes_is_told_with_what_it_meant_to_do_and_how_it_ended() {
     let apply = scenario.program(&["apply", "desired.toml", "--yes"]).start();
     until("the hook is waited for", || scenario.find("job/long"));
     assert_eq!(states(&scenario), ["at-work null", "failed 1", "done 0"]);
-    kill(apply);
+    apply.kill();
     assert_eq!(states(&scenario), ["broken-off null", "failed 1", "done 0"]);
     let mark = audit::mark();
     let told = scenario.cfrt(&["history", "desired.toml"]).exits(0).stdout;
@@ -97,7 +97,7 @@ fn a_journal_that_disappears_in_the_middle_is_told_and_breaks_nothing_but_the_ne
         until("it says what the hook was made as", || Some(fresh.get(&format!("configmap/{name}"))).filter(known));
         fresh.kubectl(&["delete", "configmap", &name]).exits(0);
         fresh.kubectl(&["patch", "job/long", "--type=merge", "--patch={\"spec\":{\"suspend\":false}}"]).exits(0);
-        let ran = crate::common::process::ended(apply).exits(code);
+        let ran = apply.ended().exits(code);
         assert!(ran.stderr.contains("note: the journal of this run is not complete"), "{ran}");
         assert!(fresh.find("job/next").is_none(), "a hook without an intent doesn't run");
     }

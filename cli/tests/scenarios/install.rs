@@ -15,7 +15,7 @@ fn a_second_plan_keeps_everything_and_a_second_apply_sends_no_write() {
         judge::apply(&scenario).done();
         scenario.detailed().exits(0);
         let mark = audit::mark();
-        let (again, ran) = scenario.apply_unjudged();
+        let (again, ran) = scenario.apply();
         assert_eq!(ran.exits(0).stderr, "");
         assert!(again.writing().next().is_none());
         let asked = audit::since(mark, &scenario);

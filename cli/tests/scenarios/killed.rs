@@ -5,10 +5,9 @@ use std::env;
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use tokio::process::Child;
 
 use crate::common::audit::{self, Mark};
-use crate::common::process::{kill, until};
+use crate::common::process::{Running, until};
 use crate::common::scenario::Scenario;
 use crate::common::tools::Helm;
 
@@ -47,7 +46,7 @@ fn values(event: &str, greeting: &str) -> String {
     format!("{{data: {{greeting: {greeting}}}, count: 6, hooks: [{}]}}", hooks.join(", "))
 }
 
-fn start(scenario: &Scenario) -> Child {
+fn start(scenario: &Scenario) -> Running {
     scenario.program(&["apply", "desired.toml", "--yes"]).start()
 }
 
@@ -56,8 +55,8 @@ fn killed_after(scenario: &Scenario, writes: u64) {
     let mark = audit::mark();
     let mut apply = start(scenario);
     let count = || audit::mutating(&audit::so_far(mark, scenario)).len() as u64;
-    while count() < writes && apply.try_wait().expect("it was started").is_none() {}
-    kill(apply);
+    while count() < writes && apply.has_ended().is_none() {}
+    apply.kill();
 }
 
 /// How many Jobs of each hook ran since a mark, as the controller of Jobs says. The log doesn't tell it of our own requests: one
@@ -136,7 +135,7 @@ fn a_plan_says_what_becomes_of_the_hooks_of_a_run_that_was_broken_off_and_helm_r
     scenario.values(&format!("{{deployment: {{enabled: false}}, {hooks}}}"));
     let apply = start(&scenario);
     let uid = until("the second hook is made", || scenario.find("job/second"))["metadata"]["uid"].clone();
-    kill(apply);
+    apply.kill();
     for helm in Helm::BOTH {
         let history = scenario.helm(helm, &["history", &scenario.release, "--output", "json"]).exits(0).json();
         assert_eq!(history[0]["status"], "pending-install");
@@ -164,7 +163,7 @@ fn a_plan_says_what_becomes_of_the_hooks_of_a_run_that_was_broken_off_and_helm_r
         scenario.find(&format!("configmap/cfrt-{}-run-{run}", scenario.release))?["data"].get("hook.001").cloned()
     });
     scenario.kubectl(&["patch", "job/second", "--type=merge", "--patch={\"spec\":{\"suspend\":false}}"]).exits(0);
-    let ran = crate::common::process::ended(again).exits(0);
+    let ran = again.ended().exits(0);
     assert!(ran.stderr.contains("its process has ended"), "{ran}");
     assert_eq!(scenario.get("job/second")["metadata"]["uid"], uid, "it is the same Job");
     assert_eq!(scenario.revisions(), ["1 deployed"]);
@@ -181,7 +180,7 @@ fn what_a_run_left_that_wanted_something_else_is_recorded_as_failed_at_once() {
     scenario.values(&values(true, "one"));
     let apply = start(&scenario);
     until("the hook is waited for", || scenario.find("job/hook"));
-    kill(apply);
+    apply.kill();
     scenario.values(&values(false, "two"));
     let refused = scenario.cfrt(&["apply", "desired.toml", "--yes"]).exits(8);
     assert!(refused.stderr.contains("/hook has ended"), "a hook of it is at work still: {refused}");

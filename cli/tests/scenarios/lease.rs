@@ -1,14 +1,14 @@
 //! The lease of a release: one writes, whoever comes second is told who, and one that nobody holds any more is taken over.
 
 use serde_json::{Value, json};
-use tokio::process::Child;
 
 use crate::common::audit::{self, Event};
 use crate::common::judge;
-use crate::common::process::{Ran, ended, kill, until};
+use crate::common::login::Account;
+use crate::common::process::{Ran, Running, until};
 use crate::common::scenario::Scenario;
 
-fn start(scenario: &Scenario) -> Child {
+fn start(scenario: &Scenario) -> Running {
     scenario.program(&["apply", "desired.toml", "--yes"]).start()
 }
 
@@ -56,10 +56,10 @@ fn written(scenario: &Scenario, events: &[Event]) -> Vec<String> {
 fn two_at_once(scenario: &Scenario) -> [Ran; 2] {
     let mark = audit::mark();
     let mut both = [start(scenario), start(scenario)];
-    until("one of them gives up", || both.iter_mut().find_map(|one| one.try_wait().expect("it was started")));
+    until("one of them gives up", || both.iter_mut().find_map(Running::has_ended));
     until("the other one waits for its hook", || scenario.find("job/long"));
     resume(scenario);
-    let mut both = both.map(ended);
+    let mut both = both.map(Running::ended);
     both.sort_by_key(|ran| ran.code);
     let events = audit::since(mark, scenario);
     let opened = written(scenario, &events)
@@ -100,7 +100,7 @@ fn who_comes_while_another_apply_is_in_the_middle_is_told_before_anyone_is_asked
     let plan = scenario.cfrt(&["plan", "desired.toml"]).exits(0);
     assert!(plan.stdout.contains("an apply would be refused now: revision 1 is pending-install"), "{plan}");
     resume(&scenario);
-    ended(first).exits(0);
+    first.ended().exits(0);
     assert!(scenario.find(&lease(&scenario)).is_none(), "it was given back");
 }
 
@@ -132,9 +132,9 @@ fn a_lease_that_is_renewed_belongs_to_someone_and_nothing_is_written() {
         count += 1;
         let patch = json!({"spec": {"renewTime": format!("2026-11-23T03:30:00.{count:06}Z")}});
         scenario.kubectl(&["patch", &lease(&scenario), "--type=merge", &format!("--patch={patch}")]).exits(0);
-        apply.try_wait().expect("it was started")
+        apply.has_ended()
     });
-    let ran = ended(apply).exits(8);
+    let ran = apply.ended().exits(8);
     assert!(ran.stderr.contains("alice@far since 2026-11-23T03:30:00Z (plan 1f0c) is at work"), "{ran}");
     assert_eq!(written(&scenario, &audit::since(mark, &scenario)), Vec::<String>::new());
 }
@@ -156,7 +156,7 @@ fn who_loses_the_lease_in_the_middle_writes_nothing_more_and_the_next_run_goes_o
     assert_eq!(before["spec"]["leaseDurationSeconds"], 30);
     scenario.kubectl(&["patch", &lease(&scenario), "--type=merge", &format!("--patch={patch}")]).exits(0);
     let mark = audit::mark();
-    let ran = ended(apply).exits(8);
+    let ran = apply.ended().exits(8);
     assert!(ran.stderr.contains("error: holding the lease of the release\n  caused by: bob@far"), "{ran}");
     let written = written(&scenario, &audit::since(mark, &scenario));
     assert_eq!(written, Vec::<String>::new(), "{mine}");
@@ -179,30 +179,22 @@ fn the_lease_of_a_process_of_this_host_that_was_killed_is_taken_over_at_once() {
     with_namespace(&scenario);
     let apply = start(&scenario);
     until("it has the lease", || scenario.find(&lease(&scenario)));
-    kill(apply);
+    apply.kill();
     let judged = judge::apply(&scenario).done();
     assert!(judged.ran.stderr.contains("was taken over: its process has ended"), "{}", judged.ran);
 }
 
-/// Makes an account that may do everything but with leases, or but with ConfigMaps, and its kubeconfig.
-fn account_without(scenario: &Scenario, groups: &[&str], resources: &[&str]) {
-    let name = &scenario.namespace;
-    scenario.kubectl(&["create", "serviceaccount", "writer"]).exits(0);
+/// The rights of an account that may do everything but with leases, or but with ConfigMaps.
+fn rights_but(groups: &[&str], resources: &[&str]) -> Value {
     let rule =
         |groups: &[&str], resources: &[&str]| json!({"apiGroups": groups, "resources": resources, "verbs": ["*"]});
-    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name},
-        "rules": [rule(&["", "apps", "batch"], &["secrets", "namespaces", "deployments", "jobs", "services",
-            "serviceaccounts"]), rule(groups, resources)]});
-    scenario.write("role.json", &role.to_string());
-    scenario.kubectl_anywhere(&["create", "--filename", "role.json"]).exits(0);
-    let account = format!("--serviceaccount={name}:writer");
-    let binding = ["create", "clusterrolebinding", name, &format!("--clusterrole={name}"), &account];
-    scenario.kubectl_anywhere(&binding).exits(0);
-    let token = scenario.kubectl(&["create", "token", "writer"]).exits(0).stdout;
-    let config = ["config", "view", "--raw", "--minify", "--flatten", "--output", "json"];
-    let mut config: Value = scenario.kubectl_anywhere(&config).exits(0).json();
-    config["users"][0]["user"] = json!({"token": token.trim()});
-    scenario.write("writer.json", &config.to_string());
+    let others = ["secrets", "namespaces", "deployments", "jobs", "services", "serviceaccounts"];
+    let mut rules = vec![rule(&["", "apps", "batch"], &others), rule(groups, resources)];
+    if resources == ["leases"] {
+        // Whoever may not read them can't plan either.
+        rules.push(json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]}));
+    }
+    Value::Array(rules)
 }
 
 #[test]
@@ -215,24 +207,13 @@ fn who_may_not_hold_a_lease_or_write_a_journal_is_told_what_is_missing_and_write
         let scenario = Scenario::small("not-permitted");
         scenario.values("{deployment: {enabled: false}}");
         with_namespace(&scenario);
-        account_without(&scenario, groups, resources);
-        if resources == ["leases"] {
-            // Whoever may not read them can't plan either.
-            let rule = json!([{"op": "add", "path": "/rules/-", "value":
-                {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]}}]);
-            let patch = format!("--patch={rule}");
-            scenario.kubectl_anywhere(&["patch", "clusterrole", &scenario.namespace, "--type=json", &patch]).exits(0);
-        }
+        let writer = Account::new(&scenario, "writer", &rights_but(groups, resources));
         let mark = audit::mark();
-        let login = scenario.folder().join("writer.json");
-        let ran = scenario.program(&["apply", "desired.toml", "--yes"]).variable("KUBECONFIG", login).run().exits(11);
+        let ran = writer.cfrt(&["apply", "desired.toml", "--yes"]).exits(11);
         let place = format!("{missing} in namespace {}", scenario.namespace);
         let subject = format!("system:serviceaccount:{}:writer may not", scenario.namespace);
         assert!(ran.stderr.contains(&place) && ran.stderr.contains(&subject), "{ran}");
         assert_eq!(written(&scenario, &audit::since(mark, &scenario)), Vec::<String>::new());
         assert!(scenario.find(&lease(&scenario)).is_none(), "none was made");
-        for kind in ["clusterrolebinding", "clusterrole"] {
-            scenario.kubectl_anywhere(&["delete", kind, &scenario.namespace]).exits(0);
-        }
     }
 }

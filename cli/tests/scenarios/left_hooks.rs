@@ -1,7 +1,5 @@
 //! Hooks and what bears their names already: an earlier run's is replaced and told, anything else is left alone.
 
-use serde_json::Value;
-
 use crate::common::audit::{self, Event};
 use crate::common::judge;
 use crate::common::process::{end, until};
@@ -10,10 +8,6 @@ use crate::common::tools::Helm;
 
 fn values(greeting: &str, hooks: &str, more: &str) -> String {
     format!("{{deployment: {{enabled: false}}, data: {{greeting: {greeting}}}, hooks: [{hooks}]{more}}}")
-}
-
-fn uid(scenario: &Scenario, object: &str) -> Value {
-    scenario.get(object)["metadata"]["uid"].clone()
 }
 
 /// Why a hook runs, or may not.
@@ -34,7 +28,7 @@ fn what_an_earlier_run_left_is_told_and_nothing_else_is_deleted() {
     scenario.values(&values("one", hooks, ""));
     let judged = judge::apply(&scenario).done();
     assert_eq!(reason(&judged.plan, "job"), "hook, weight 0");
-    let before = ["job/job", "configmap/fresh", "configmap/kept"].map(|object| uid(&scenario, object));
+    let before = ["job/job", "configmap/fresh", "configmap/kept"].map(|object| scenario.uid(object));
 
     scenario.values(&values("two", hooks, ""));
     let shown = scenario.cfrt(&["plan", "desired.toml"]).exits(0).stdout;
@@ -44,7 +38,7 @@ fn what_an_earlier_run_left_is_told_and_nothing_else_is_deleted() {
     assert_eq!(reason(&judged.plan, "job"), "hook, weight 0; replaces what an earlier run left");
     assert_eq!(reason(&judged.plan, "fresh"), "hook, weight 0; replaces what an earlier run left");
     assert_eq!(reason(&judged.plan, "kept"), "hook, weight 0; is written over what an earlier run left");
-    let after = ["job/job", "configmap/fresh", "configmap/kept"].map(|object| uid(&scenario, object));
+    let after = ["job/job", "configmap/fresh", "configmap/kept"].map(|object| scenario.uid(object));
     assert!(before[0] != after[0] && before[1] != after[1]);
     assert_eq!(before[2], after[2]);
     let writes = judged.writes();
@@ -71,7 +65,7 @@ fn what_is_no_hook_is_left_alone_and_the_plan_refused() {
         let scenario = Scenario::small("foreign-hook");
         let _made = scenario.kubectl(&["create", "namespace", &scenario.namespace]).exits(0);
         let _foreign = scenario.kubectl(&[&["create"], create].concat()).exits(0);
-        let there = uid(&scenario, &format!("{kind}/taken"));
+        let there = scenario.uid(&format!("{kind}/taken"));
         scenario.values(&values(
             "one",
             &format!("{{name: taken, kind: {kind}, event: pre-install, policy: '{policy}'}}"),
@@ -86,7 +80,7 @@ fn what_is_no_hook_is_left_alone_and_the_plan_refused() {
             )
         );
         assert!(judged.writes().is_empty(), "{:?}", judged.writes_of_objects());
-        assert_eq!(uid(&scenario, &format!("{kind}/taken")), there);
+        assert_eq!(scenario.uid(&format!("{kind}/taken")), there);
     }
 }
 
@@ -96,16 +90,15 @@ fn what_turns_up_under_a_hook_s_name_while_we_work_is_left_alone() {
     let scenario = Scenario::small("turns-up");
     let hooks = "{name: first, event: pre-install, weight: -1, suspend: true}, {name: second, event: pre-install}";
     scenario.values(&values("one", hooks, ""));
-    let apply = scenario.program(&["apply", "desired.toml", "--yes"]);
-    let apply = std::thread::spawn(move || apply.run());
+    let apply = scenario.program(&["apply", "desired.toml", "--yes"]).start();
     until("the first hook is waited for", || scenario.find("job/first"));
     let _foreign = scenario.kubectl(&["create", "job", "second", "--image=quay.io/example/app:1.0.0"]).exits(0);
-    let there = uid(&scenario, "job/second");
+    let there = scenario.uid("job/second");
     let resume = ["patch", "job", "first", "--type", "merge", "--patch", r#"{"spec":{"suspend":false}}"#];
     let _resumed = scenario.kubectl(&resume).exits(0);
-    let ran = apply.join().unwrap_or_else(|_| end("the apply could not be run")).exits(6);
+    let ran = apply.ended().exits(6);
     assert!(ran.stderr.contains("it is not what was there when the plan was made"), "{ran}");
-    assert_eq!(uid(&scenario, "job/second"), there);
+    assert_eq!(scenario.uid("job/second"), there);
     assert_eq!(scenario.revisions(), ["1 failed"]);
 }
 
@@ -116,7 +109,7 @@ fn a_kept_hook_is_written_over_whoever_wrote_it_last() {
     let event = |more: &str| format!("{{name: kept, kind: ConfigMap, event: '{more}', policy: hook-failed}}");
     scenario.values(&values("one", &event("pre-install,pre-upgrade"), ""));
     scenario.helm_upgrade(Helm::Three, &[]).exits(0);
-    let there = uid(&scenario, "configmap/kept");
+    let there = scenario.uid("configmap/kept");
     for (greeting, events) in [("two", "pre-upgrade,post-delete"), ("three", "pre-upgrade,post-rollback")] {
         scenario.values(&values(greeting, &event(events), ""));
         let judged = judge::apply(&scenario).done();
@@ -163,14 +156,14 @@ fn an_object_of_the_release_can_become_a_hook() {
     let objects = format!(", extraObjects: [{}, {}, {config}]", job("before"), job("after"));
     scenario.values(&values("one", "", &objects));
     judge::apply(&scenario).done();
-    let before = ["job/before", "job/after", "configmap/text"].map(|object| uid(&scenario, object));
+    let before = ["job/before", "job/after", "configmap/text"].map(|object| scenario.uid(object));
     let hooks = "{name: before, event: pre-upgrade}, {name: after, event: post-upgrade}, \
                  {name: text, kind: ConfigMap, event: pre-upgrade, policy: hook-failed}";
     scenario.values(&values("one", hooks, ""));
     let judged = judge::apply(&scenario).done();
     assert_eq!(reason(&judged.plan, "before"), "hook, weight 0; replaces the object that it was until now");
     assert_eq!(reason(&judged.plan, "text"), "hook, weight 0; is written over the object that it was until now");
-    let after = ["job/before", "job/after", "configmap/text"].map(|object| uid(&scenario, object));
+    let after = ["job/before", "job/after", "configmap/text"].map(|object| scenario.uid(object));
     assert!(before[0] != after[0] && before[1] != after[1] && before[2] == after[2]);
     let text = scenario.get("configmap/text");
     assert_eq!(text["metadata"]["annotations"]["helm.sh/hook"], "pre-upgrade");

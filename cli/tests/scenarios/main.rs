@@ -23,6 +23,7 @@ mod history_of_runs;
 mod hooks;
 mod hooks_without_end;
 mod install;
+mod judge_of_all;
 mod kept_by_others;
 mod killed;
 mod lease;

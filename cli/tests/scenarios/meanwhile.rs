@@ -14,7 +14,7 @@ const STUCK: &str = "deployment: {resources: {requests: {cpu: '1000'}}}";
 /// Meddles as soon as an apply has written an object, and gives how it ended.
 fn meddled(scenario: &Scenario, object: &str, meddle: impl FnOnce(&Scenario) + Send) -> (Plan, String, i32) {
     std::thread::scope(|threads| {
-        let apply = threads.spawn(|| scenario.apply_unjudged());
+        let apply = threads.spawn(|| scenario.apply());
         until("the object is written", || scenario.find(object));
         meddle(scenario);
         let (applied, ran) = apply.join().expect("the apply ends");
@@ -203,7 +203,7 @@ fn a_definition_gains_a_version_and_objects_move_to_it_in_one_go() {
     let uid = seen(&scenario, "changed").map(|widget| widget["metadata"]["uid"].clone());
     scenario.values(&objects(&[("v1", true), ("v2", true)], "v2", &[("changed", 2), ("same", 1), ("new", 1)]));
     let plan = scenario.plan();
-    scenario.apply_unjudged().1.exits(0);
+    scenario.apply().1.exits(0);
     let action = |name: &str| plan.step(&format!("Widget {}/{name}", scenario.namespace)).action.clone();
     assert_eq!(["changed", "same", "new", "gone"].map(action), ["update", "keep", "create", "delete"]);
     let changed = seen(&scenario, "changed").expect("it is there");

@@ -14,7 +14,7 @@ fn with_changes(name: &str) -> Scenario {
     let scenario = Scenario::small(name);
     let platform = "[platform]\ntoken = { env = \"SCENARIO_TOKEN\" }\n\n[chart]";
     scenario.values("{deployment: {enabled: false}, data: {greeting: one}}");
-    let _applied = scenario.apply_unjudged().1.exits(0);
+    let _applied = scenario.apply().1.exits(0);
     scenario.write("desired.toml", &scenario.desired().replace("[chart]", platform));
     scenario.values("{deployment: {enabled: false}, data: {greeting: two}}");
     scenario
@@ -75,7 +75,7 @@ fn a_plan_says_that_someone_may_be_at_work_and_an_apply_ends_before_it_asks_or_w
     // Without a terminal a question would end it as wrong usage.
     let asked = scenario.cfrt(&["apply", "desired.toml"]).exits(8);
     assert!(asked.stderr.contains("is in progress, or was broken off"), "{asked}");
-    let (applied, ran) = scenario.apply_unjudged();
+    let (applied, ran) = scenario.apply();
     assert!(ran.exits(8).stderr.contains("hint: wait until it is done"));
     assert_eq!((applied.summary.exit, applied.summary.failed, applied.summary.applied), (8, 1, 0));
     assert_eq!(applied.release().outcome.as_deref(), Some("failed"));
@@ -108,7 +108,7 @@ fn an_old_revision_whose_hook_has_not_ended_is_not_taken_over() {
     let scenario = Scenario::small("long-hook");
     let hooks = "hooks: [{name: migrate, event: pre-upgrade}], deployment: {enabled: false}";
     scenario.values(&format!("{{{hooks}, data: {{greeting: one}}}}"));
-    let _applied = scenario.apply_unjudged().1.exits(0);
+    let _applied = scenario.apply().1.exits(0);
     scenario.values(&format!("{{{hooks}, data: {{greeting: two}}}}"));
     opened_by_someone(&scenario, 3600);
     hook_of_someone(&scenario);

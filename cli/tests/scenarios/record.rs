@@ -65,8 +65,8 @@ fn a_plan_reads_metadata_of_what_has_not_moved_and_says_the_same_without_the_rec
     scenario.kubectl(&["delete", &record(&scenario)]).exits(0);
     assert_eq!(plan(&scenario).0, proved);
     let mark = audit::mark();
-    scenario.apply_unjudged().1.exits(0);
-    scenario.apply_unjudged().1.exits(0);
+    scenario.apply().1.exits(0);
+    scenario.apply().1.exits(0);
     let written = audit::since(mark, &scenario);
     assert_eq!(audit::mutating(&written).len(), 1, "what was lost is written down again, once: {written:#?}");
     assert!(full_lists(&plan(&scenario).1).len() <= 1);

@@ -1,7 +1,5 @@
 //! Fields that stay as they were made: foreseen, refused where much would be lost, and set by deleting and making again.
 
-use serde_json::Value;
-
 use crate::common::audit;
 use crate::common::judge;
 use crate::common::process::until;
@@ -56,10 +54,6 @@ fn claiming(service: &str) -> String {
     object("apps/v1", "StatefulSet", "claiming", &spec)
 }
 
-fn uid(scenario: &Scenario, object: &str) -> Value {
-    scenario.get(object)["metadata"]["uid"].clone()
-}
-
 #[test]
 #[ignore = "needs a control plane, an audit log and helm"]
 fn what_can_not_change_is_foreseen_and_made_again() {
@@ -67,7 +61,7 @@ fn what_can_not_change_is_foreseen_and_made_again() {
     of(&scenario, &[deployment("one"), config("one"), service("''"), job("1.0.0")]);
     judge::apply(&scenario).done();
     let replaced = ["deployment/selected", "configmap/frozen", "service/addressed", "job/once"];
-    let before = replaced.map(|object| uid(&scenario, object));
+    let before = replaced.map(|object| scenario.uid(object));
 
     of(&scenario, &[deployment("two"), config("two"), service("'None'"), job("1.0.1")]);
     let text = scenario.cfrt(&["plan", "desired.toml"]).exits(0).stdout;
@@ -81,7 +75,7 @@ fn what_can_not_change_is_foreseen_and_made_again() {
     }
     let selector = judged.plan.step(&format!("Deployment {}/selected", scenario.namespace));
     assert!(selector.fields.iter().any(|field| field.path == "spec.selector.matchLabels.app"), "{selector:?}");
-    let after = replaced.map(|object| uid(&scenario, object));
+    let after = replaced.map(|object| scenario.uid(object));
     assert!(before.iter().zip(&after).all(|(before, after)| before != after), "{before:?} {after:?}");
     assert_eq!(scenario.get("configmap/frozen")["data"]["text"], "two");
     scenario.detailed().exits(0);
@@ -93,7 +87,7 @@ fn what_holds_more_than_its_document_says_is_replaced_only_where_the_file_agrees
     let scenario = Scenario::small("claims");
     of(&scenario, &[claiming("first")]);
     judge::apply(&scenario).done();
-    let before = uid(&scenario, "statefulset/claiming");
+    let before = scenario.uid("statefulset/claiming");
     of(&scenario, &[claiming("second")]);
     let mark = audit::mark();
     let refused = scenario.cfrt(&["apply", "desired.toml", "--yes"]).exits(5);
@@ -124,12 +118,12 @@ fn nothing_is_deleted_for_an_object_that_the_server_would_not_take() {
     let scenario = Scenario::small("untakable");
     of(&scenario, &[config("one")]);
     judge::apply(&scenario).done();
-    let before = uid(&scenario, "configmap/frozen");
+    let before = scenario.uid("configmap/frozen");
     let wrong = object("v1", "ConfigMap", "frozen", "immutable: true, data: {'not/a-key': one}");
     of(&scenario, &[wrong]);
     let refused = scenario.cfrt(&["apply", "desired.toml", "--yes"]).exits(5);
     assert!(refused.stdout.contains("not/a-key"), "{refused}");
-    assert_eq!(uid(&scenario, "configmap/frozen"), before);
+    assert_eq!(scenario.uid("configmap/frozen"), before);
 }
 
 #[test]
@@ -141,13 +135,13 @@ fn a_deletion_that_something_holds_is_waited_for() {
     let finalizers = |text: &str| format!("{{\"metadata\": {{\"finalizers\": {text}}}}}");
     let hold = |text: &str| scenario.kubectl(&["patch", "configmap", "frozen", "--patch", &finalizers(text)]).exits(0);
     let _held = hold("[\"example.com/held\"]");
-    let before = uid(&scenario, "configmap/frozen");
+    let before = scenario.uid("configmap/frozen");
     of(&scenario, &[config("two")]);
     let running = scenario.program(&["apply", "desired.toml", "--yes"]).start();
     until("the deletion has begun", || {
         scenario.get("configmap/frozen")["metadata"].get("deletionTimestamp").is_some().then_some(())
     });
-    assert_eq!(uid(&scenario, "configmap/frozen"), before, "nothing takes its place while it is there");
+    assert_eq!(scenario.uid("configmap/frozen"), before, "nothing takes its place while it is there");
     let _free = hold("null");
     until("it is made again", || {
         let there = scenario.find("configmap/frozen")?;
@@ -166,7 +160,7 @@ fn a_claim_that_the_chart_no_longer_has_goes_only_where_the_file_agrees() {
     let scenario = Scenario::small("claim-gone");
     let claim = "spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}";
     of(&scenario, &[object("v1", "PersistentVolumeClaim", "claim", claim)]);
-    let (_, ran) = scenario.apply_unjudged();
+    let (_, ran) = scenario.apply();
     let name = format!("PersistentVolumeClaim {}/claim", scenario.namespace);
     assert!(scenario.find("persistentvolumeclaim/claim").is_some(), "{ran}");
     of(&scenario, &[]);

@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use crate::common::audit;
+use crate::common::login::log_in;
 use crate::common::process::Ran;
 use crate::common::scenario::Scenario;
 use crate::common::tools::Helm;
@@ -22,7 +23,7 @@ fn served(folder: PathBuf) -> String {
     format!("http://{address}")
 }
 
-fn serve(folder: &std::path::Path, stream: TcpStream) {
+fn serve(folder: &Path, stream: TcpStream) {
     let mut request = String::new();
     let mut lines = BufReader::new(&stream);
     while lines.read_line(&mut request).is_ok_and(|read| read > 2) {}
@@ -46,7 +47,7 @@ fn from_a_repository(name: &str) -> Scenario {
 }
 
 /// What the pods of the job would find and run, with the account's own rights.
-fn run_as_scheduled(scenario: &Scenario, job: &str) -> Ran {
+fn run_as_scheduled(scenario: &Scenario, job: &str, login: &Path) -> Ran {
     let pod = scenario.get(&format!("cronjob/{job}"))["spec"]["jobTemplate"]["spec"]["template"]["spec"].clone();
     let files = scenario.get(&format!("configmap/{job}"))["data"].clone();
     let container = &pod["containers"][0];
@@ -62,16 +63,7 @@ fn run_as_scheduled(scenario: &Scenario, job: &str) -> Ran {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let secret = &container["env"][2]["valueFrom"]["secretKeyRef"];
     assert_eq!((&secret["name"], &secret["key"]), (&json!("cfrt-platform-token"), &json!("token")));
-    scenario.program(&arguments).variable("KUBECONFIG", scenario.folder().join("account.json")).run()
-}
-
-/// A kubeconfig of the account.
-fn log_in(scenario: &Scenario, account: &str) {
-    let token = scenario.kubectl(&["create", "token", account]).exits(0).stdout;
-    let config = ["config", "view", "--raw", "--minify", "--flatten", "--output", "json"];
-    let mut config: Value = scenario.kubectl_anywhere(&config).exits(0).json();
-    config["users"][0]["user"] = json!({"token": token.trim()});
-    scenario.write("account.json", &config.to_string());
+    scenario.program(&arguments).variable("KUBECONFIG", login).run()
 }
 
 #[test]
@@ -83,11 +75,11 @@ fn what_is_scheduled_runs_with_the_rights_that_it_is_given_and_needs_no_more() {
     scenario.write("schedule.yaml", &printed);
     scenario.kubectl_anywhere(&["apply", "--filename", "schedule.yaml"]).exits(0);
     let job = scenario.list("cronjob")[0]["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    log_in(&scenario, &job);
+    let login = log_in(&scenario, &job);
     let mark = audit::mark();
-    run_as_scheduled(&scenario, &job).exits(0);
+    run_as_scheduled(&scenario, &job, &login).exits(0);
     scenario.kubectl(&["scale", &format!("deployment/{}", scenario.release), "--replicas=3"]).exits(0);
-    let moved = run_as_scheduled(&scenario, &job).exits(3);
+    let moved = run_as_scheduled(&scenario, &job, &login).exits(3);
     assert!(moved.stdout.contains("spec.replicas 1 → 3"), "{moved}");
     let asked = audit::everything_since(mark, &scenario);
     let user = format!("system:serviceaccount:{}:{job}", scenario.namespace);

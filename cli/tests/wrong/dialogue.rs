@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 
 use crate::common::audit;
+use crate::common::judge::announced::announce;
 use crate::common::scenario::Scenario;
 use crate::transcript::command;
 
@@ -35,6 +36,8 @@ fn has_script() -> bool {
 
 /// Runs `cfrt apply` on a pseudo terminal, and types an answer; gives what was shown and how it ended.
 fn on_a_terminal(scenario: &Scenario, answer: &str, colour: bool) -> (String, i32) {
+    let arguments = ["apply", "desired.toml"].map(str::to_owned);
+    let _window = announce(scenario, &arguments, &[]);
     let mut child = terminal(scenario, colour);
     child.stdin.as_mut().expect("it was piped").write_all(answer.as_bytes()).expect("it listens");
     let ended = child.wait_with_output().expect("it ends");

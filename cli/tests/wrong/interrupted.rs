@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::common::process::{Program, until};
 use crate::common::scenario::Scenario;
 use crate::common::tools::{self, Helm};
-use crate::transcript::{command, text};
+use crate::transcript::{command, said, text};
 
 const HANGING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wrong/helm-that-hangs");
 
@@ -75,11 +75,10 @@ fn a_release_that_helm_is_at_work_on_is_left_alone() {
 #[ignore = "needs a control plane and helm"]
 fn an_interrupt_ends_the_wait_for_a_hook_and_the_next_apply_works() {
     let scenario = with_endless_hook("interrupt");
-    let cfrt = env!("CARGO_BIN_EXE_cfrt");
-    let apply = command(&scenario, cfrt, &["apply", "desired.toml", "--yes"]).spawn().expect("the binary was built");
+    let apply = scenario.program(&["apply", "desired.toml", "--yes"]).start();
     until("the hook is waited for", || scenario.find("job/never"));
-    assert!(kill("-INT", &apply.id().to_string()));
-    let ended = text(&apply.wait_with_output().expect("it ends"));
+    assert!(kill("-INT", &apply.id()));
+    let ended = said(&apply.ended());
     assert!(
         ended.contains(" It was stopped before its end. Exit 130.\n") && ended.ends_with("[exit 130]\n"),
         "{ended}"
@@ -98,7 +97,7 @@ fn an_interrupt_ends_the_wait_for_a_hook_and_the_next_apply_works() {
     assert_eq!(runs(&scenario), ["interrupted 130"]);
     assert!(scenario.find("configmap/object").is_none(), "what comes after the hook has not begun");
     scenario.values("never: false");
-    let _applied = scenario.apply_unjudged().1.exits(0);
+    let _applied = scenario.apply().1.exits(0);
     assert!(scenario.find("configmap/object").is_some());
     assert_eq!(status(&scenario), "2 \"deployed\": \"Upgrade complete\"");
 }
@@ -114,30 +113,29 @@ fn runs(scenario: &Scenario) -> Vec<String> {
 #[ignore = "needs a control plane and helm"]
 fn a_second_interrupt_aborts_at_once_and_the_next_apply_goes_on_from_there() {
     let scenario = with_endless_hook("abort");
-    let cfrt = env!("CARGO_BIN_EXE_cfrt");
-    let mut apply =
-        command(&scenario, cfrt, &["apply", "desired.toml", "--yes"]).spawn().expect("the binary was built");
+    let mut apply = scenario.program(&["apply", "desired.toml", "--yes"]).start();
     let uid = until("the hook is waited for", || scenario.find("job/never"))["metadata"]["uid"].clone();
     until("it was written down what it was made as", || {
         let made = uid.as_str().unwrap_or_default();
         scenario.list("configmaps").iter().any(|journal| journal["data"].to_string().contains(made)).then_some(())
     });
     // Both come at once, so that nothing can be finished in between.
-    assert!(["-STOP", "-INT", "-TERM", "-CONT"].iter().all(|signal| kill(signal, &apply.id().to_string())));
-    until("it has ended", || apply.try_wait().expect("it was started"));
-    let ended = text(&apply.wait_with_output().expect("it has ended"));
+    assert!(["-STOP", "-INT", "-TERM", "-CONT"].iter().all(|signal| kill(signal, &apply.id())));
+    until("it has ended", || apply.has_ended());
+    let ended = said(&apply.ended());
     assert!(ended.contains("aborted: what was being written may be there or not\n"), "{ended}");
     assert!(ended.ends_with("[exit 130]\n"), "{ended}");
     assert_eq!(runs(&scenario), ["broken-off null"]);
     assert!(scenario.find(&format!("lease/cfrt-{}", scenario.release)).is_some(), "it was left as it was");
     scenario.kubectl(&["patch", "job/never", "--type=merge", "--patch={\"spec\":{\"suspend\":false}}"]).exits(0);
-    scenario.apply_unjudged().1.exits(0);
+    scenario.apply().1.exits(0);
     assert_eq!(runs(&scenario), ["done 0", "broken-off null"]);
     assert_eq!(scenario.get("job/never")["metadata"]["uid"], uid, "the hook doesn't run twice");
     assert_eq!(status(&scenario), "1 \"deployed\": \"Install complete\"");
 }
 
-/// Runs a command with a helm that never answers, and asks it to stop by a signal once helm is at work.
+/// Runs a command with a helm that never answers, and asks it to stop by a signal once helm is at work. It is announced to
+/// nobody: it may write nothing at all.
 fn stopped(scenario: &Scenario, arguments: &[&str], signal: &str) {
     let (noted, temporary) = (scenario.folder().join("noted"), scenario.folder().join("temporary"));
     fs::create_dir_all(&temporary).expect("the folder can be written");

@@ -10,7 +10,7 @@ fn a_plan_with_changes_of_every_sort_sends_nothing_that_writes() {
     scenario.values(
         "count: 2\ncrd: {enabled: true, group: NAMESPACE.example.com}\nhooks: [{name: before, event: pre-upgrade}]",
     );
-    let _installed = scenario.apply_unjudged().1.exits(0);
+    let _installed = scenario.apply().1.exits(0);
     let _scaled = scenario.kubectl(&["scale", "deployment", &scenario.release, "--replicas", "3"]).exits(0);
     scenario.values("count: 1\ncrd: {enabled: true, group: NAMESPACE.example.com, spec: {size: 2}}\ntext: other\nhooks: [{name: before, event: pre-upgrade}]");
     let mark = audit::mark();

@@ -95,7 +95,7 @@ fn a_namespace_that_is_being_deleted_is_shown_with_what_holds_it() {
 fn a_definition_is_not_deleted() {
     let scenario = Scenario::small("definition");
     scenario.values("crd: {enabled: true, group: NAMESPACE.example.com}");
-    let _installed = scenario.apply_unjudged().1.exits(0);
+    let _installed = scenario.apply().1.exits(0);
     scenario.values("");
     let text = refused(&scenario);
     says(

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::common::process::Ran;
 use crate::common::scenario::Scenario;
 use crate::common::tools;
 
@@ -86,7 +87,17 @@ pub(crate) fn text(ended: &Output) -> String {
     text
 }
 
-/// `cfrt` in a scenario, for what is done with it besides waiting for its end.
+/// The same of one that a scenario ran.
+pub(crate) fn said(ran: &Ran) -> String {
+    assert!(
+        !ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}'),
+        "an escape character reached a pipe: {ran}"
+    );
+    format!("{}{}[exit {}]\n", ran.stdout, ran.stderr, ran.code)
+}
+
+/// `cfrt` in a scenario, for what is done with it besides waiting for its end. No judge is told of it: it may
+/// write nothing.
 pub(crate) fn command(scenario: &Scenario, program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(scenario.folder()).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
