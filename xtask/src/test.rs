@@ -48,7 +48,8 @@ pub(crate) fn run(packages: &[String], arguments: &[OsString]) -> Result<()> {
 
 fn cargo_test(packages: &[String]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.arg("test").stdin(Stdio::null());
+    // One run tells all that fails.
+    command.args(["test", "--no-fail-fast"]).stdin(Stdio::null());
     for package in packages {
         command.args(["--package", package]);
     }

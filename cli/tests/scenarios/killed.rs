@@ -46,14 +46,16 @@ fn values(event: &str, greeting: &str) -> String {
     format!("{{data: {{greeting: {greeting}}}, count: 6, hooks: [{}]}}", hooks.join(", "))
 }
 
+const APPLY: [&str; 3] = ["apply", "desired.toml", "--yes"];
+
 fn start(scenario: &Scenario) -> Running {
-    scenario.program(&["apply", "desired.toml", "--yes"]).start()
+    scenario.program(&APPLY).start()
 }
 
 /// Kills an apply as soon as it has sent so many writes, or has ended by itself.
-fn killed_after(scenario: &Scenario, writes: u64) {
+fn killed_after(scenario: &Scenario, command: &[&str], writes: u64) {
     let mark = audit::mark();
-    let mut apply = start(scenario);
+    let mut apply = scenario.program(command).start();
     let count = || audit::mutating(&audit::so_far(mark, scenario)).len() as u64;
     while count() < writes && apply.has_ended().is_none() {}
     apply.kill();
@@ -76,7 +78,7 @@ fn ran(scenario: &Scenario, mark: Mark) -> Vec<usize> {
     HOOKS.iter().map(ran).collect()
 }
 
-/// Applies what a seed says: an installation, or an upgrade, that is killed again and again.
+/// Applies what a seed says: an installation, or an upgrade, from the file or as it was approved, that is killed again and again.
 fn survives(seed: u64) {
     let mut numbers = Numbers::of(seed);
     let scenario = Scenario::small("killed");
@@ -86,15 +88,20 @@ fn survives(seed: u64) {
         scenario.cfrt(&["apply", "desired.toml", "--yes"]).exits(0);
     }
     scenario.values(&values(if is_upgrade { "upgrade" } else { "install" }, "two"));
+    let mut command = &APPLY;
+    if seed % 4 >= 2 {
+        scenario.cfrt(&["plan", "desired.toml", "-o", "approved.json"]).exits(0);
+        command = &["apply", "--plan", "approved.json"];
+    }
     let mark = audit::mark();
     let mut told = String::new();
     for _ in 0..KILLS {
         let writes = numbers.upto(WRITES);
         write!(told, " {writes}").unwrap_or_default();
-        killed_after(&scenario, writes);
+        killed_after(&scenario, command, writes);
     }
     let about = format!("CFRT_SEED={seed}: killed after{told} writes");
-    let last = scenario.cfrt(&["apply", "desired.toml", "--yes"]);
+    let last = scenario.cfrt(command);
     assert_eq!(last.code, 0, "{about}\n{last}");
     assert_eq!(ran(&scenario, mark), [1; 4], "{about}: each hook runs once");
     scenario.detailed().exits(0);

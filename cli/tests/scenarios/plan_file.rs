@@ -102,14 +102,15 @@ fn a_plan_file_has_the_same_bytes_wherever_it_is_made_and_no_secret_in_any_form(
 #[ignore = "needs a control plane, an audit log and helm"]
 fn an_approved_plan_is_carried_out_once_and_after_that_nothing_is_left_to_do() {
     let scenario = with_token("approved");
+    scenario.values("{hooks: [{name: migrate, event: pre-install}]}");
     let file = planned(&scenario);
-    assert_eq!(file.steps().count(), 8);
+    assert_eq!(file.steps().count(), 9);
     let shown = scenario.cfrt(&["show", FILE]).exits(0);
-    assert!(shown.stdout.contains("+ Deployment") && shown.stdout.contains("Plan: 8 to create."), "{shown}");
+    assert!(shown.stdout.contains("+ Deployment") && shown.stdout.contains("Plan: 8 to create, 1 hook to run."), "{shown}");
     let verified = scenario.cfrt(&["verify", FILE]).exits(0);
-    assert_eq!(verified.stdout, format!("genuine: 8 steps, approval {}\n", file.approval()));
+    assert_eq!(verified.stdout, format!("genuine: 9 steps, approval {}\n", file.approval()));
     let (_, written) = applied(&scenario, 0);
-    assert_eq!(written.len(), 7, "{written:#?}");
+    assert_eq!(written.len(), 8, "{written:#?}");
     let (ran, written) = applied(&scenario, 0);
     assert!(written.is_empty() && ran.stdout.contains("Nothing to do"), "{written:#?} {ran}");
     scenario.detailed().exits(0);

@@ -53,7 +53,7 @@ pub fn compare(approved: &PlanFile, now: &PlanFile) -> Comparison {
         match (then.get(resource), today.get(resource)) {
             (Some(approved), Some(now)) if approved.effects() == now.effects() => comparison.to_do += 1,
             (Some(approved), None) if kept.contains(resource) || is_over(approved, &today) => {
-                comparison.already_so += 1
+                comparison.already_so += 1;
             }
             (approved, now) => comparison.differences.push(Difference {
                 resource: resource.to_owned(),

@@ -15,12 +15,13 @@ const RENEWED_EVERY: f64 = 10.0;
 #[track_caller]
 pub(super) fn judge(judged: &Judged) {
     let release = judged.release.as_str();
-    let writes = of(&audit::mutating(&judged.events), |event| !event.is_last_apply());
+    let writes = audit::mutating(&judged.events);
     let (leases, journals) =
         (of(&writes, |event| event.is_lease(release)), of(&writes, |event| event.is_journal(release)));
     let other = judged.writes();
     let told = |events: &[&Event]| events.iter().map(|event| event.told()).collect::<Vec<_>>();
     if leases.is_empty() {
+        // Where nothing is to be done the record alone may be made anew.
         assert!(other.is_empty() && journals.is_empty(), "written without a lease: {:#?}", told(&writes));
         return;
     }
@@ -36,7 +37,7 @@ pub(super) fn judge(judged: &Judged) {
     let written = count(&journals, &["patch"]);
     assert!(written <= 2 + 3 * hooks + renewals, "{written} writes for {hooks} hooks: {:#?}", told(&journals));
     assert!(count(&journals, &["delete"]) <= 5, "too many old ones at once: {:#?}", told(&journals));
-    around(&writes, &leases, &other);
+    around(&writes, &leases);
 }
 
 /// What a lease, a journal and the undo record may have in them, besides what says which object is meant.
@@ -126,16 +127,13 @@ fn of<'a>(events: &[&'a Event], is: impl Fn(&Event) -> bool) -> Vec<&'a Event> {
     events.iter().copied().filter(|event| is(event)).collect()
 }
 
-/// Nothing but the namespace in which the lease is comes before it, and nothing after.
+/// Nothing but the namespace in which the lease is comes before it, and nothing after: no object, and none of the other books.
 #[track_caller]
-fn around(writes: &[&Event], leases: &[&Event], other: &[&Event]) {
+fn around(writes: &[&Event], leases: &[&Event]) {
     let (taken, given_back) = (leases[0].span().1, leases.last().expect("there is one").span().0);
-    for event in
-        other.iter().filter(|event| !(event.resource() == "namespaces" && event.name() == leases[0].namespace()))
-    {
-        assert!(event.span().0 >= taken, "{} comes before the lease: {:#?}", event.told(), writes);
-    }
-    for event in writes.iter().filter(|event| other.iter().any(|other| std::ptr::eq(**event, *other))) {
+    let is_its_home = |event: &Event| event.resource() == "namespaces" && event.name() == leases[0].namespace();
+    for event in writes.iter().filter(|event| !leases.iter().any(|lease| std::ptr::eq(**event, *lease))) {
+        assert!(event.span().0 >= taken || is_its_home(event), "{} comes before the lease: {writes:#?}", event.told());
         assert!(event.span().1 <= given_back, "{} comes after the lease", event.told());
     }
 }
