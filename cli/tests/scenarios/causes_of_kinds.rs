@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::common::audit;
 use crate::common::judge::{self, Judged};
 use crate::common::plan::Plan;
 use crate::common::process::{Ran, end, until};
@@ -134,6 +135,50 @@ fn a_definition_can_not_lose_a_version_in_which_objects_are_stored() {
         assert!(refused[0].contains(words), "{words:?} isn't in {refused:?}");
     }
     assert_eq!(judged.writes().len(), 0);
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_conversion_webhook_that_nobody_is_behind_is_named_by_the_plan() {
+    let scenario = Scenario::small("conversion");
+    let group = format!("{}.example.com", scenario.namespace);
+    let name = format!("widgets.{group}");
+    let mut both = definition(&name, "Widget");
+    let mut later = both["spec"]["versions"][0].clone();
+    (later["name"], later["storage"]) = (json!("v2"), json!(false));
+    both["spec"]["versions"].as_array_mut().expect("it has one").push(later);
+    create(&scenario, &both);
+    scenario.kubectl(&["wait", "--for=condition=Established", &format!("crd/{name}")]).exits(0);
+    let widget = |version: &str| {
+        format!("{{apiVersion: {group}/{version}, kind: Widget, metadata: {{name: app}}, spec: {{size: 1}}}}")
+    };
+    scenario.values(&values(&[&widget("v1")]));
+    judge::apply(&scenario).done();
+    let service = json!({"name": "convert", "namespace": scenario.namespace, "path": "/convert"});
+    let webhook = json!({"clientConfig": {"service": service}, "conversionReviewVersions": ["v1"]});
+    let convert = |by: &Value| {
+        let patch = json!({"spec": {"conversion": by}}).to_string();
+        scenario.kubectl(&["patch", &format!("crd/{name}"), "--type=merge", "--patch", &patch]).exits(0);
+    };
+    convert(&json!({"strategy": "Webhook", "webhook": webhook}));
+    let converted = format!("widgets.v2.{group}");
+    let asked = ["get", &converted];
+    until("the webhook is asked", || (scenario.kubectl(&asked).code != 0).then_some(()));
+
+    scenario.values(&values(&[&widget("v2")]));
+    let (began, mark) = (Instant::now(), audit::mark());
+    for arguments in [&["plan", "desired.toml"][..], &["apply", "desired.toml", "--yes"]] {
+        let told = scenario.cfrt(arguments).exits(1);
+        let says = format!("conversion webhook for {group}/v1, Kind=Widget failed: ");
+        for words in [says.as_str(), "service \"convert\" not found"] {
+            assert!(told.stderr.contains(words), "{words:?} isn't in {told}");
+        }
+    }
+    assert!(began.elapsed() < SOON * 2, "{:?}", began.elapsed());
+    assert!(audit::mutating(&audit::since(mark, &scenario)).is_empty());
+    convert(&json!({"strategy": "None", "webhook": null}));
+    until("the webhook is asked no more", || (scenario.kubectl(&asked).code == 0).then_some(()));
+    judge::apply(&scenario).done();
 }
 
 #[test]

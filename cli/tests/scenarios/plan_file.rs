@@ -106,7 +106,10 @@ fn an_approved_plan_is_carried_out_once_and_after_that_nothing_is_left_to_do() {
     let file = planned(&scenario);
     assert_eq!(file.steps().count(), 9);
     let shown = scenario.cfrt(&["show", FILE]).exits(0);
-    assert!(shown.stdout.contains("+ Deployment") && shown.stdout.contains("Plan: 8 to create, 1 hook to run."), "{shown}");
+    assert!(
+        shown.stdout.contains("+ Deployment") && shown.stdout.contains("Plan: 8 to create, 1 hook to run."),
+        "{shown}"
+    );
     let verified = scenario.cfrt(&["verify", FILE]).exits(0);
     assert_eq!(verified.stdout, format!("genuine: 9 steps, approval {}\n", file.approval()));
     let (_, written) = applied(&scenario, 0);
