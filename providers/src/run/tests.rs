@@ -147,7 +147,8 @@ async fn nothing_but_the_creation_of_its_namespace_comes_before_the_lease_and_th
     assert_eq!(told(&log), Vec::<String>::new());
     let (namespace, other) = (namespace(), resource("v1/ConfigMap", "a"));
     let write = async { Ok(told(&log)) };
-    let (waited, made) = futures::join!(creating.in_turn(&other, write), creating.in_turn(&namespace, async { Ok(()) }));
+    let (waited, made) =
+        futures::join!(creating.in_turn(&other, write), creating.in_turn(&namespace, async { Ok(()) }));
     let before = waited.expect("the lease is ours");
     assert!(made.is_ok() && before == ["POST leases", "POST configmaps"], "{before:?}");
     for action in [Action::Update, Action::Migrate, Action::Replace] {
