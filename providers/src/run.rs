@@ -6,6 +6,7 @@ use cfrt_engine::change::Action;
 use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::plan::Plan;
 use cfrt_engine::resource::Resource;
+use jiff::Timestamp;
 
 use crate::drivers::release::charts::lock;
 use crate::drivers::release::heartbeat::Heartbeats;
@@ -20,6 +21,8 @@ use crate::world::World;
 pub struct Run {
     release: Option<ReleaseName>,
     opening: OnceLock<Opening>,
+    /// When it had the lease, by the server's clock.
+    began: OnceLock<Timestamp>,
     /// What sends its journal while it is at work.
     sending: Mutex<Option<Heartbeats>>,
 }
@@ -54,6 +57,7 @@ impl World {
         let (Some(release), Some(opening)) = (&self.run.release, self.run.opening.get()) else { return Ok(()) };
         self.lease.take(&self.kube, &opening.plan, say).await?;
         self.lease.keep(&self.kube);
+        self.run.began.set(self.lease.now()).unwrap_or_default();
         let holder = self.lease.holder();
         let begin = Beginning {
             release: release.clone(),
@@ -122,6 +126,11 @@ impl World {
         let claim = self.lease.place().read(&self.kube).await;
         let claim = claim.map_err(|error| error.during("looking who is at work on the release"))?;
         Ok(claim.filter(|claim| claim.is_of_others(self.lease.holder())).map(|claim| claim.told()))
+    }
+
+    /// When this run took its lease, by the server's clock; now where it has none.
+    pub(crate) fn began(&self) -> Timestamp {
+        self.run.began.get().copied().unwrap_or_else(|| self.lease.now())
     }
 
     /// Ends a run: its journal, then the lease. Gives what of that was in the way.
