@@ -70,6 +70,11 @@ async fn prepare(common: &CommonArguments, approved: Option<&PlanFile>) -> Resul
 fn hold_against(approved: &PlanFile, prepared: &Prepared) -> Result<(), Trouble> {
     let comparison = compare(approved, &planfile::now(approved, prepared));
     if !comparison.is_same() {
+        // Whoever is at work moves things: the obstacle is told, and nothing is begun.
+        let obstacles = prepared.plan.obstacles(&prepared.drivers);
+        if obstacles.iter().any(|(_, failure)| failure.fault == Fault::Locked) {
+            return Ok(());
+        }
         screen::tell(&approved::differences(&comparison));
         return Err(Trouble::StalePlanFile);
     }

@@ -92,6 +92,7 @@ fn of_two_applies_at_once_one_writes_and_the_other_is_told_who() {
 #[ignore = "needs a control plane, an audit log and helm"]
 fn who_comes_while_another_apply_is_in_the_middle_is_told_before_anyone_is_asked() {
     let scenario = with_a_long_hook("middle");
+    scenario.cfrt(&["plan", "desired.toml", "-o", "approved.json"]).exits(0);
     let first = start(&scenario);
     until("the hook is waited for", || scenario.find("job/long"));
     let mark = audit::mark();
@@ -100,6 +101,7 @@ fn who_comes_while_another_apply_is_in_the_middle_is_told_before_anyone_is_asked
     assert_eq!(written(&scenario, &audit::since(mark, &scenario)), Vec::<String>::new());
     let plan = scenario.cfrt(&["plan", "desired.toml"]).exits(0);
     assert!(plan.stdout.contains("an apply would be refused now: revision 1 is pending-install"), "{plan}");
+    scenario.cfrt(&["apply", "--plan", "approved.json"]).exits(8);
     resume(&scenario);
     first.ended().exits(0);
     assert!(scenario.find(&lease(&scenario)).is_none(), "it was given back");
