@@ -265,14 +265,14 @@ async fn create(kube: &Kube, release: &ReleaseName, secret: &Value) -> Result<Re
         if error.is_conflict() {
             let call = Call::get(secrets().path(&release.namespace, name));
             let there = kube.send(&call).await.and_then(|reply| reply.json::<Record>());
-            let there = there.map_err(|error| refused(opening(release), error))?;
+            let there = there.map_err(|error| error.during(opening(release)))?;
             let sent = secret["data"]["release"].as_str();
             let same = there.data.as_ref().is_some_and(|data| data.release.as_deref() == sent);
             return if same { Ok(there) } else { Err(opened_by_others(release, &there)) };
         }
         match waits.next().filter(|_| is_unclear(&error)) {
             Some(wait) => tokio::time::sleep(wait).await,
-            None => return Err(refused(opening(release), error)),
+            None => return Err(error.during(opening(release))),
         }
     }
 }
@@ -387,7 +387,7 @@ async fn rewrite_for(
     let doing = || format!("closing the release record {}/{name}", release.namespace);
     let failed = |error: ApiError| match error.is_not_found() {
         true => taken_over(release, "its record is gone: someone has uninstalled it meanwhile".to_owned()),
-        false => refused(doing(), error),
+        false => error.during(doing()),
     };
     let unwritable = |error| DriverError::new(doing(), error);
     let (mut waits, mut written) = (tries(), None);
@@ -441,7 +441,7 @@ async fn prune(kube: &Kube, release: &ReleaseName, surplus: Vec<(String, String)
             Ok(_) => {}
             // Gone, or another one by now.
             Err(error) if error.is_not_found() || error.is_conflict() => {}
-            Err(error) => return Err(refused(format!("removing the old release record {name}"), error)),
+            Err(error) => return Err(error.during(format!("removing the old release record {name}"))),
         }
     }
     Ok(())
@@ -453,13 +453,7 @@ fn now(reply: &Reply) -> Timestamp {
 }
 
 fn unreadable(release: &ReleaseName, error: ApiError) -> DriverError {
-    refused(format!("reading the records of release {}/{}", release.namespace, release.name), error)
-}
-
-fn refused(doing: String, error: ApiError) -> DriverError {
-    let forbidden = error.code() == Some(403);
-    let error = DriverError::new(doing, error);
-    if forbidden { error.fault(Fault::Forbidden) } else { error }
+    error.during(format!("reading the records of release {}/{}", release.namespace, release.name))
 }
 
 #[cfg(test)]
