@@ -153,7 +153,7 @@ fn of_step(discovery: &Discovery, brought: &BTreeMap<Gvk, Resolved>, step: &Step
     let (resource, address) = (&step.resource, &step.resource.id.address);
     if resource.driver == "release" {
         let verbs = ["get", "list", "create", "update", "patch", "delete"];
-        return verbs.map(|verb| Right::new(&core("Secret", "secrets"), &address.scope, "", verb)).into();
+        return verbs.map(|verb| Right::new(&Resolved::secrets(), &address.scope, "", verb)).into();
     }
     let gvk = Gvk::of_address(address);
     // Of a kind that no one knows nothing is written; the step itself says so.
