@@ -44,8 +44,8 @@ pub struct PlannedTask {
     pub task: String,
     /// What happens to its resources, by resource.
     pub steps: Vec<PlannedStep>,
-    /// The resources that are as they should be, in their order.
-    pub kept: Vec<String>,
+    /// The resources of which nothing is written, each with the digest of what is wanted of it.
+    pub kept: BTreeMap<String, String>,
 }
 
 /// What happens to one resource.
@@ -139,7 +139,6 @@ impl PlanFile {
     ) -> Self {
         for task in &mut tasks {
             task.steps.sort_by(|one, other| one.resource.cmp(&other.resource));
-            task.kept.sort();
             task.steps.iter_mut().for_each(PlannedStep::digest);
         }
         let mut file = Self {
@@ -236,7 +235,8 @@ impl PlannedStep {
         }
     }
 
-    /// The digest of what is done: the action, what is wanted, and each field with what it was and will be.
+    /// The digest of what is done: the action, what is wanted, and each field with what it was and will be; of what is deleted
+    /// also which object that is.
     pub fn effects(&self) -> &str {
         &self.effects
     }
@@ -245,7 +245,9 @@ impl PlannedStep {
         let before = |field: &PlannedField| (field.path.clone(), field.before.clone(), field.secret_before.clone());
         let before: Vec<_> = self.fields.iter().map(before).collect();
         self.state = digest(&serde_json::json!([self.uid, self.revision, before]).to_string());
-        let effects = serde_json::json!([self.resource, self.action, self.configuration, self.fields]);
+        // Another object of its name may hold what nobody has agreed to lose.
+        let goes = matches!(self.action.as_str(), "delete" | "replace").then_some(&self.uid);
+        let effects = serde_json::json!([self.resource, self.action, self.configuration, self.fields, goes]);
         self.effects = digest(&effects.to_string());
     }
 }

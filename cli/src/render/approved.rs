@@ -57,7 +57,8 @@ fn difference(difference: &Difference) -> Vec<String> {
     };
     let mut lines = vec![format!("  ! {}", clean(&short(&difference.resource)))];
     lines.extend(side("approved: ", difference.approved.as_ref(), "nothing"));
-    lines.extend(side("now:      ", difference.now.as_ref(), "it is not part of the plan any more"));
+    let nothing = if difference.stays { "it stays as it is" } else { "it is not part of the plan any more" };
+    lines.extend(side("now:      ", difference.now.as_ref(), nothing));
     if let (Some(then), Some(now)) = (&difference.approved, &difference.now)
         && (&then.action, &then.fields) == (&now.action, &now.fields)
     {
@@ -151,7 +152,7 @@ mod tests {
     }
 
     fn file(steps: Vec<PlannedStep>, uid: &str) -> PlanFile {
-        let kept = vec!["v1/Service codefresh/app".to_owned()];
+        let kept = [("v1/Service codefresh/app".to_owned(), digest(""))].into();
         let tasks = vec![PlannedTask { task: "chart".to_owned(), steps, kept }];
         let target = [("chart", "gitops-runtime 0.14.0"), ("cluster_uid", uid)];
         let target: BTreeMap<_, _> = target.map(|(name, value)| (name.to_owned(), value.to_owned())).into();

@@ -62,7 +62,7 @@ pub(crate) fn plan_file(about: &About, plan: &Plan, desired: String, by: Fingerp
             steps: steps().filter(|step| step.change.action.writes()).map(|step| planned(step, by)).collect(),
             kept: steps()
                 .filter(|step| Mark::of(step) == Mark::Keep)
-                .map(|step| step.resource.id.to_string())
+                .map(|step| (step.resource.id.to_string(), configuration(step, by)))
                 .collect(),
         }
     });
@@ -93,13 +93,18 @@ fn planned(step: &Step, by: Fingerprints<'_>) -> PlannedStep {
     let address = &step.resource.id.address;
     let stamp = step.expects().filter(|stamp| **stamp != Stamp::default());
     let (resource, action) = (step.resource.id.to_string(), Mark::of(step).word().to_owned());
-    let mut planned = PlannedStep::new(resource, action, by.document(address, &wanted(step, by)));
+    let mut planned = PlannedStep::new(resource, action, configuration(step, by));
     planned.reason.clone_from(&step.change.reason);
     planned.hidden_behind = hidden_behind(step).map(ToString::to_string);
     planned.fields = step.change.fields.iter().map(|change| field(address, change, by)).collect();
     planned.uid = stamp.map(|stamp| stamp.uid.clone());
     planned.revision = stamp.map(|stamp| stamp.revision.clone());
     planned
+}
+
+/// The digest of what is wanted of a step's resource.
+fn configuration(step: &Step, by: Fingerprints<'_>) -> String {
+    by.document(&step.resource.id.address, &wanted(step, by))
 }
 
 /// What is wanted, as far as it can be compared with what another run wants: seals in a rendering are those of one key.

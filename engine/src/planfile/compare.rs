@@ -29,6 +29,8 @@ pub struct Difference {
     pub approved: Option<PlannedStep>,
     /// What would be done now; `None` where nothing would, though it isn't as it was to be.
     pub now: Option<PlannedStep>,
+    /// Whether the plan of now leaves it as it is; otherwise it has no place in it.
+    pub stays: bool,
 }
 
 impl Comparison {
@@ -47,28 +49,43 @@ pub fn compare(approved: &PlanFile, now: &PlanFile) -> Comparison {
     }
     let mut comparison = Comparison { target, ..Comparison::default() };
     let (then, today) = (by_resource(approved), by_resource(now));
-    let kept: BTreeSet<&str> = now.tasks.iter().flat_map(|task| &task.kept).map(String::as_str).collect();
+    let kept: BTreeMap<&str, &str> =
+        now.tasks.iter().flat_map(|task| &task.kept).map(|(resource, wanted)| (&**resource, &**wanted)).collect();
     let resources: BTreeSet<&str> = then.keys().chain(today.keys()).copied().collect();
     for resource in resources {
         match (then.get(resource), today.get(resource)) {
-            (Some(approved), Some(now)) if approved.effects() == now.effects() => comparison.to_do += 1,
-            (Some(approved), None) if kept.contains(resource) || is_over(approved, &today) => {
+            (Some(approved), Some(now)) if approved.effects() == now.effects() || is_rest(approved, now) => {
+                comparison.to_do += 1;
+            }
+            (Some(approved), None) if is_over(approved, kept.get(resource).copied(), &today) => {
                 comparison.already_so += 1;
             }
             (approved, now) => comparison.differences.push(Difference {
                 resource: resource.to_owned(),
                 approved: approved.map(|step| PlannedStep::clone(step)),
                 now: now.map(|step| PlannedStep::clone(step)),
+                stays: kept.contains_key(resource),
             }),
         }
     }
     comparison
 }
 
-/// Whether an approved step is through though no plan has it any more: what was to be deleted is gone, and a hook runs with
-/// its revision only, so that it has nothing to do where nothing else has.
-fn is_over(approved: &PlannedStep, today: &BTreeMap<&str, &PlannedStep>) -> bool {
-    approved.action == "delete" || (approved.action == "run" && today.is_empty())
+/// Whether a step is what is left of an approved one: a replacement that was cut off after its deletion.
+fn is_rest(approved: &PlannedStep, now: &PlannedStep) -> bool {
+    (approved.action.as_str(), now.action.as_str()) == ("replace", "create")
+        && approved.configuration == now.configuration
+}
+
+/// Whether an approved step is through, of which no plan has anything any more. What is kept must be as it was wanted; what
+/// was to be deleted is gone where no plan knows it; and a hook runs with its revision only, so that it has nothing to do
+/// where nothing else has.
+fn is_over(approved: &PlannedStep, kept: Option<&str>, today: &BTreeMap<&str, &PlannedStep>) -> bool {
+    match (approved.action.as_str(), kept) {
+        ("delete", kept) => kept.is_none(),
+        (_, Some(wanted)) => wanted == approved.configuration,
+        (action, None) => action == "run" && today.is_empty(),
+    }
 }
 
 fn by_resource(file: &PlanFile) -> BTreeMap<&str, &PlannedStep> {

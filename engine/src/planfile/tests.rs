@@ -29,7 +29,7 @@ fn target(uid: &str) -> BTreeMap<String, String> {
 }
 
 fn file(steps: Vec<PlannedStep>, kept: &[&str]) -> PlanFile {
-    let kept = kept.iter().map(|kept| (*kept).to_owned()).collect();
+    let kept = kept.iter().map(|kept| ((*kept).to_owned(), digest("wanted"))).collect();
     let tasks = vec![PlannedTask { task: "chart".to_owned(), steps, kept }];
     PlanFile::new("prod.toml".to_owned(), target("1f0c"), None, tasks)
 }
@@ -131,6 +131,15 @@ fn the_same_effects_run_what_is_so_already_is_skipped_and_anything_else_is_stale
     assert_eq!(compared(vec![to_2()], vec![moved], &[]), (vec![], 1, 0), "its state is no effect");
     assert_eq!(compared(vec![to_2()], vec![], &["a"]), (vec![], 0, 1));
     assert_eq!(compared(vec![step("a", "delete")], vec![], &[]), (vec![], 0, 1), "it is gone");
+    assert_eq!(compared(vec![step("a", "delete")], vec![], &["a"]), (other("a"), 0, 0), "it stays by now");
+    let otherwise = PlannedStep { configuration: digest("else"), ..to_2() };
+    assert_eq!(compared(vec![otherwise], vec![], &["a"]), (other("a"), 0, 0), "something else is so");
+    let replaced = |uid: &str| PlannedStep { uid: Some(uid.to_owned()), ..step("a", "replace") };
+    assert_eq!(compared(vec![replaced("u")], vec![replaced("u")], &[]), (vec![], 1, 0));
+    assert_eq!(compared(vec![replaced("u")], vec![replaced("v")], &[]), (other("a"), 0, 0), "it would be another one");
+    assert_eq!(compared(vec![replaced("u")], vec![step("a", "create")], &[]), (vec![], 1, 0), "it was deleted");
+    let created = PlannedStep { configuration: digest("else"), ..step("a", "create") };
+    assert_eq!(compared(vec![replaced("u")], vec![created], &[]), (other("a"), 0, 0));
     let with_hook = || vec![to_2(), step("hook", "run")];
     assert_eq!(compared(with_hook(), vec![], &["a"]), (vec![], 0, 2), "it ran with what is there");
     assert_eq!(compared(with_hook(), vec![to_2()], &[]), (other("hook"), 1, 0), "it would be left out");

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::call::Call;
 use super::cause::{LOG, Question, explained, questions};
 use super::client::ApiError;
+use super::earlier::notes;
 use super::parts::{kinds, parts, runs_to_an_end};
 use super::said::tail;
 use super::sight::Seen;
@@ -36,6 +37,9 @@ const LOG_LIMITS: &str = "tailLines=20&limitBytes=16384";
 /// How many events are asked for; how many answers, and how many pods of a run that ends, are remembered.
 const MOST: usize = 100;
 
+/// What was said so shortly before waiting began, in seconds, was said of what this run did.
+const SHORTLY: i64 = 5;
+
 /// What a status alone says of readiness.
 pub(crate) type ByStatus = fn(Option<&Value>) -> Settled;
 
@@ -53,6 +57,8 @@ pub(crate) fn with_surroundings<'a>(
         seen,
         live: None,
         watched: None,
+        began: Instant::now(),
+        earlier: Vec::new(),
         ended: BTreeMap::new(),
         learnt: BTreeMap::new(),
         open: BTreeMap::new(),
@@ -68,6 +74,9 @@ struct Around<'a> {
     live: Option<Arc<Value>>,
     /// The watches of the kinds that its parts are of, from when they were first needed.
     watched: Option<Vec<watch::Receiver<Seen>>>,
+    began: Instant,
+    /// What was the matter already then.
+    earlier: Vec<Arc<Value>>,
     /// The pods of something that runs to an end, as they were seen last.
     ended: BTreeMap<String, Arc<Value>>,
     /// The answers so far.
@@ -121,7 +130,7 @@ impl Around<'_> {
 
     fn evidence(&mut self) -> Evidence {
         let parts = self.parts();
-        let learnt = self.learnt.values().flatten().cloned();
+        let learnt = self.learnt.values().flatten().chain(&self.earlier).cloned();
         Evidence { live: self.live.clone(), around: parts.into_iter().chain(learnt).collect() }
     }
 
@@ -155,6 +164,7 @@ impl Around<'_> {
             };
             timeout(LOOK, known).await.unwrap_or_default();
             self.watched = Some(watched);
+            self.earlier = notes(&live, &self.parts(), self.world.lease.now());
         }
         let failed = matches!(self.settled(), Settled::Failed(_)) && !kinds(&live).is_empty();
         if failed && explained(self.settled(), &self.evidence()) == self.settled() {
@@ -178,7 +188,8 @@ impl Around<'_> {
             let Some((question, open)) = due else { return };
             let live = self.live.as_ref();
             let namespace = live.and_then(|live| live["metadata"]["namespace"].as_str()).unwrap_or_default();
-            let asked = Asked { world: self.world, resource: self.resource, namespace };
+            let waited = self.began.elapsed().as_secs().cast_signed().saturating_add(SHORTLY);
+            let asked = Asked { world: self.world, resource: self.resource, namespace, waited };
             let answer = timeout(ANSWER, asked.answer(&question)).await.unwrap_or_default();
             self.open.insert(question.clone(), open.asked());
             keep(&mut self.learnt, question, answer);
@@ -198,6 +209,8 @@ struct Asked<'a> {
     world: &'a World,
     resource: &'a Resource,
     namespace: &'a str,
+    /// For how many seconds it has been waited for, and a little more.
+    waited: i64,
 }
 
 impl Asked<'_> {
@@ -224,7 +237,9 @@ impl Asked<'_> {
         let mut events = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
         for event in events.iter_mut().filter(|event| event.is_object()) {
             event["kind"] = "Event".into();
-            event["age"] = age(event, reply.server_time).into();
+            let age = age(event, reply.server_time);
+            event["new"] = age.is_some_and(|age| age <= self.waited).into();
+            event["age"] = age.into();
         }
         Ok(events)
     }

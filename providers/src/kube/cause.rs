@@ -6,6 +6,7 @@ use cfrt_engine::driver::{Evidence, Lack, Settled, Trouble};
 use serde_json::Value;
 
 use super::container::{State, state};
+use super::earlier::{has_ended_again, is_old_news, was_there};
 use super::parts::{is_in_the_way, kinds, runs_to_an_end};
 use super::rejected::{Unanswered, for_good};
 use super::said::line;
@@ -18,9 +19,6 @@ const SLOW: Duration = Duration::from_secs(15);
 
 /// The same where nothing has come into being at all.
 const NOTHING: Duration = Duration::from_secs(2);
-
-/// How old the last word about a rejection may be, in seconds, to be about now.
-const OF_NOW: i64 = 60;
 
 const IN_THE_WAY: &str = "; the pod is of an earlier revision, and a StatefulSet that goes in order replaces none that isn't ready: delete it";
 
@@ -37,6 +35,10 @@ pub(crate) enum Question {
 pub(crate) fn explained(settled: Settled, seen: &Evidence) -> Settled {
     match settled {
         Settled::Yes => Settled::Yes,
+        Settled::Failed(trouble) if is_old_news(seen) => {
+            let trouble = Some(with_found(trouble, seen));
+            Settled::Waiting(Lack { how_far: "not tried again yet".to_owned(), trouble })
+        }
         Settled::Failed(trouble) => Settled::Failed(with_found(trouble, seen)),
         Settled::Waiting(Lack { how_far, trouble }) => match Found::of(seen) {
             Some(found) if found.is_fatal => Settled::Failed(found.trouble),
@@ -52,7 +54,7 @@ pub(crate) fn questions(settled: &Settled, seen: &Evidence) -> Vec<(Question, Du
     let worst = Finding::worst(seen);
     let events = match (settled, &worst) {
         (Settled::Yes, _) => None,
-        (_, Some(finding)) => finding.open_for().map(|open| (finding.pod, open)),
+        (_, Some(finding)) => finding.open_for(seen).map(|open| (finding.pod, open)),
         (Settled::Failed(_), None) => Some((live, Duration::ZERO)).filter(|_| !kinds(live).is_empty()),
         (Settled::Waiting(lack), None) if lack.trouble.is_some() => None,
         (Settled::Waiting(_), None) => Some((live, if kinds(live).is_empty() { SLOW } else { NOTHING })),
@@ -80,7 +82,7 @@ impl Found {
     fn of(seen: &Evidence) -> Option<Self> {
         let live = seen.live.as_deref()?;
         match Finding::worst(seen) {
-            Some(finding) => Some(Self { trouble: finding.trouble(seen), is_fatal: finding.is_fatal(live) }),
+            Some(finding) => Some(Self { trouble: finding.trouble(seen), is_fatal: finding.is_fatal(live, seen) }),
             None => rejected_set(live, seen).or_else(|| warned(live, seen)),
         }
     }
@@ -132,20 +134,25 @@ impl<'a> Finding<'a> {
         }
     }
 
-    /// Whether it ends the wait. What runs to an end says itself how often it may be tried.
-    fn is_fatal(&self, live: &Value) -> bool {
+    /// Whether it ends the wait. What runs to an end says itself how often it may be tried; what was so before anyone waited
+    /// has to be so again.
+    fn is_fatal(&self, live: &Value, seen: &Evidence) -> bool {
+        let (_, container) = self.container.unwrap_or_default();
         match &self.state {
-            State::Hopeless(_) => true,
-            State::Looping(_) => !runs_to_an_end(live),
+            State::Hopeless(_) => {
+                !was_there(seen, self.pod) || warnings(self.pod, seen).iter().any(|event| event["new"] == true)
+            }
+            State::Looping(_) => !runs_to_an_end(live) && has_ended_again(seen, self.pod, container),
             State::Fine | State::Slow(_) | State::Silent(_) | State::Unclear(_) | State::Ended(_) => false,
         }
     }
 
     /// How long its status may leave open why it is like this; `None` where the status says it.
-    fn open_for(&self) -> Option<Duration> {
+    fn open_for(&self, seen: &Evidence) -> Option<Duration> {
         match &self.state {
             State::Unclear(_) => Some(Duration::ZERO),
             State::Silent(_) => Some(SLOW),
+            State::Hopeless(_) if was_there(seen, self.pod) => Some(SLOW),
             State::Fine | State::Slow(_) | State::Ended(_) | State::Looping(_) | State::Hopeless(_) => None,
         }
     }
@@ -154,7 +161,7 @@ impl<'a> Finding<'a> {
     fn log_question(&self, seen: &Evidence) -> Option<Question> {
         let (live, (_, container)) = (seen.live.as_deref()?, self.container?);
         let has_run = matches!(self.state, State::Ended(_) | State::Looping(_));
-        let matters = self.is_fatal(live) || runs_to_an_end(live) || live["kind"] == "Pod";
+        let matters = self.is_fatal(live, seen) || runs_to_an_end(live) || live["kind"] == "Pod";
         let wanted = has_run && matters && self.log(seen).is_none();
         wanted.then(|| Question::Log(text(&self.pod["metadata"]["name"]).to_owned(), container.to_owned()))
     }
@@ -191,11 +198,10 @@ fn rejected_set(live: &Value, seen: &Evidence) -> Option<Found> {
     Some(Found { trouble, is_fatal: for_good(text(&failure["message"])) })
 }
 
-/// What was said last of the object itself; that its pods are rejected ends the wait, if it was said just now.
+/// What was said last of the object itself; that its pods are rejected ends the wait, if it was said since that began.
 fn warned(live: &Value, seen: &Evidence) -> Option<Found> {
     let event = warnings(live, seen).into_iter().next()?;
-    let is_of_now = event["age"].as_i64().is_some_and(|age| age <= OF_NOW);
-    let is_fatal = event["reason"] == "FailedCreate" && is_of_now && for_good(text(&event["message"]));
+    let is_fatal = event["reason"] == "FailedCreate" && event["new"] == true && for_good(text(&event["message"]));
     Some(Found { trouble: reason(event).into(), is_fatal })
 }
 

@@ -14,6 +14,7 @@ mod container;
 mod conventions;
 pub mod difference;
 pub mod discovery;
+mod earlier;
 pub mod fields;
 pub mod gvk;
 pub(crate) mod holding;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
+use crate::kube::earlier::notes;
 
 /// A live object of a kind, with a uid of its kind's name.
 fn live(kind: &str) -> Value {
@@ -32,7 +33,7 @@ fn crashed(restarts: u64) -> Value {
 }
 
 fn event(uid: &str, reason: &str, message: &str, age: i64) -> Value {
-    json!({"kind": "Event", "type": "Warning", "reason": reason, "message": message, "age": age, "involvedObject": {"uid": uid}})
+    json!({"kind": "Event", "type": "Warning", "reason": reason, "message": message, "age": age, "new": age <= 60, "involvedObject": {"uid": uid}})
 }
 
 fn log(pod: &str, text: &str) -> Value {
@@ -225,4 +226,28 @@ fn nothing_of_any_shape_makes_it_panic() {
             }
         }
     }
+}
+
+#[test]
+fn what_was_the_matter_before_anyone_waited_ends_the_wait_once_it_is_so_again() {
+    let now = "2026-11-23T12:00:00Z".parse().expect("it is a time");
+    let old = |container: &Value| {
+        let mut pod = pod("app-x", container, &json!({}));
+        pod["metadata"]["creationTimestamp"] = json!("2026-11-23T11:00:00Z");
+        pod["metadata"]["ownerReferences"] = json!([{"uid": "Deployment"}]);
+        pod
+    };
+    let told = |then: &Value, later: &Value, event: Option<Value>| {
+        let notes = notes(&live(DEPLOYMENT), &[Arc::new(old(then))], now);
+        let around: Vec<Value> = notes.iter().map(|note| Value::clone(note)).chain([old(later)]).chain(event).collect();
+        let told = waited(DEPLOYMENT, &around);
+        told.split(':').next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(told(&crashed(5), &crashed(5), None), "waiting");
+    assert_eq!(told(&crashed(5), &crashed(6), None), "failed");
+    let missing = waits("ErrImagePull", "manifest unknown");
+    let pulled = |age: i64| Some(event("app-x", "Failed", "Failed to pull image", age));
+    assert_eq!(told(&missing, &missing, None), "waiting");
+    assert_eq!(told(&missing, &missing, pulled(600)), "waiting");
+    assert_eq!(told(&missing, &missing, pulled(1)), "failed");
 }
