@@ -57,7 +57,9 @@ impl Exit {
     /// How an apply ends, by its report and by whether the user asked it to stop.
     pub(crate) fn of_report(report: &Report, interrupted: bool) -> Self {
         let faults = report.failed.iter().map(|(_, failure)| Self::of_fault(failure.fault));
-        let partly = (!report.complete() && report.done + report.not_awaited > 0).then_some(Self::PartlyApplied);
+        // A bracket that had to be closed was open: that much was written, and what failed inside may be, too.
+        let written = report.done + report.not_awaited + report.closed_as_failed.len();
+        let partly = (!report.complete() && written > 0).then_some(Self::PartlyApplied);
         let stopped = (interrupted || report.stopped).then_some(Self::Interrupted);
         let unfinished = (!report.complete()).then_some(Self::Failed);
         let fitting: Vec<Self> = faults.chain(partly).chain(stopped).chain(unfinished).collect();
@@ -70,6 +72,7 @@ impl Exit {
             Trouble::Mistaken { .. }
             | Trouble::Unreadable { .. }
             | Trouble::NoPlanFile { .. }
+            | Trouble::InTheWay { .. }
             | Trouble::UnknownKey { .. }
             | Trouble::Unconfirmed => Self::Usage,
             Trouble::World(error) => Self::of_fault(error.fault),

@@ -15,7 +15,9 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Trouble> {
     let written = match fs::metadata(path) {
         // A pipe or a device can't be replaced.
         Ok(there) if !there.is_file() && !there.is_dir() => fs::write(path, text),
-        Ok(_) | Err(_) => replace(path, text),
+        // Of a link it is what it leads to that is replaced.
+        Ok(_) => path.canonicalize().and_then(|path| replace(&path, text)),
+        Err(_) => replace(path, text),
     };
     written.map_err(|source| Trouble::Unwritable { path: path.to_owned(), source })
 }
@@ -69,6 +71,17 @@ mod tests {
         write(&path, "ours").expect("the folder can be written");
         assert_eq!(fs::read_to_string(&theirs).expect("it is there"), "theirs");
         assert_eq!(fs::read_to_string(&path).expect("it was written"), "ours");
+    }
+
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_replaced() {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        fs::write(&target, "before").expect("the folder can be written");
+        std::os::unix::fs::symlink("target", &link).expect("the folder can be written");
+        write(&link, "after").expect("the folder can be written");
+        assert!(fs::symlink_metadata(&link).expect("it is there").is_symlink());
+        assert_eq!(fs::read_to_string(&target).expect("it is there"), "after");
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub(crate) fn of_trouble(trouble: &Trouble) -> Option<String> {
         Trouble::Mistaken { .. } | Trouble::Interrupted => None,
         Trouble::Unreadable { .. } => Some("`cfrt plan FILE` takes the path of a TOML file".to_owned()),
         Trouble::Unwritable { .. } => Some("look at whether its folder is there and may be written".to_owned()),
+        Trouble::InTheWay { .. } => {
+            Some("only a plan file is written over; name another path, or move it away".to_owned())
+        }
         Trouble::NoPlanFile { .. } => Some("one is made by `cfrt plan FILE -o PLANFILE`".to_owned()),
         Trouble::NotGenuine { source: NotGenuine::LineEnds, .. } => {
             Some("Git may have done that: write `*.plan.json -text` into .gitattributes".to_owned())

@@ -103,7 +103,12 @@ pub(crate) fn around(helm: Option<&PathBuf>) -> Surroundings {
 /// Everything that [`Trouble`] names, from an unreadable file to an unreachable cluster.
 pub(crate) async fn look(file: &Path, around: Surroundings, access: Access) -> Result<Prepared, Trouble> {
     let began = Instant::now();
-    let drawn = draw(file, around, access).await?;
+    let prepared = planned(draw(file, around.clone(), access).await?, began).await?;
+    if prepared.world.renders_anew || !prepared.world.lacks_values(&prepared.plan) {
+        return Ok(prepared);
+    }
+    // What the cache has sealed can't be shown to the server, which alone knows what may be made of it.
+    let drawn = draw(file, Surroundings { renders_anew: true, ..around }, access).await?;
     planned(drawn, began).await
 }
 

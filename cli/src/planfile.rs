@@ -15,6 +15,9 @@ use crate::trouble::Trouble;
 /// The longest file that is read: room for far more than a release has objects.
 const LONGEST: u64 = 64 << 20;
 
+/// By so much of its beginning a plan file is known.
+const BEGINNING: u64 = 200;
+
 /// Reads a plan file.
 ///
 /// # Errors
@@ -35,6 +38,23 @@ fn text(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Makes sure that a plan file may be written to a path: what is there must be one, too, or nothing. It may be the very file that
+/// the plan is made from.
+///
+/// # Errors
+///
+/// There is something else.
+pub(crate) fn may_be_written(path: &Path) -> Result<(), Trouble> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(BEGINNING).read_to_end(&mut begin));
+    let begin = String::from_utf8_lossy(&begin);
+    let is_one = read.is_ok() && (begin.trim().is_empty() || begin.contains("\"cfrt.plan-file/"));
+    if is_one { Ok(()) } else { Err(Trouble::InTheWay { path: path.to_owned() }) }
+}
+
 /// Writes the plan file of a plan. Where it says the same already it is left as it is.
 ///
 /// # Errors
@@ -46,7 +66,8 @@ pub(crate) fn write(path: &Path, desired: &Path, prepared: &Prepared) -> Result<
     let Prepared { world, plan, about, .. } = prepared;
     let made = plan_file(about, plan, desired, fingerprints(world, world.shared_key.as_deref()));
     let text = made.text();
-    if self::text(path).is_ok_and(|there| there == text) {
+    // What others wait for in a pipe isn't there to be read.
+    if path.is_file() && self::text(path).is_ok_and(|there| there == text) {
         return Ok(made);
     }
     file::write(path, &text).map(|()| made)

@@ -43,6 +43,12 @@ pub(crate) enum Trouble {
         /// Why.
         source: io::Error,
     },
+    /// Where a plan file is to be written there is something else.
+    #[error("writing the plan file {}: what is there is no plan file", path.display())]
+    InTheWay {
+        /// Its path.
+        path: PathBuf,
+    },
     /// A plan file isn't as it was written, or is none.
     #[error("reading the plan file {}", path.display())]
     NotGenuine {

@@ -144,6 +144,23 @@ impl Journal {
         }
     }
 
+    /// The same of what is about to be deleted, which would tell it otherwise.
+    ///
+    /// # Errors
+    ///
+    /// It can't be written: nothing may be deleted then.
+    pub(crate) async fn tell_surely(
+        &self,
+        kube: &Kube,
+        of: &ResourceId,
+        change: impl FnOnce(&mut HookNote),
+    ) -> Result<(), DriverError> {
+        let Some(mut hook) = self.hook(of) else { return Ok(()) };
+        change(&mut hook);
+        self.note_hook(hook);
+        self.strictly(kube, &format!("how {} ended", of.address.short())).await
+    }
+
     /// Notes how a step ended; it is sent with the next group.
     pub fn take(&self, event: &Event) {
         if let Some(book) = &mut *lock(&self.book) {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::plan::Plan;
 use cfrt_engine::resource::Resource;
+use jiff::Timestamp;
 
 use crate::drivers::release::history::ReleaseName;
 use crate::journal::{Beginning, End, Journals, Opening};
@@ -17,6 +18,7 @@ use crate::world::World;
 pub struct Run {
     release: Option<ReleaseName>,
     opening: OnceLock<Opening>,
+    began: OnceLock<Timestamp>,
 }
 
 impl Run {
@@ -47,6 +49,7 @@ impl World {
     async fn hold(&self, say: Say<'_>) -> Result<(), DriverError> {
         let (Some(release), Some(opening)) = (&self.run.release, self.run.opening.get()) else { return Ok(()) };
         self.lease.take(&self.kube, &opening.plan, say).await?;
+        self.run.began.set(self.lease.now()).unwrap_or_default();
         let holder = self.lease.holder();
         let begin = Beginning {
             release: release.clone(),
@@ -93,6 +96,11 @@ impl World {
                 Err(error)
             }
         }
+    }
+
+    /// When this run took its lease, by the server's clock; now where it has none.
+    pub(crate) fn began(&self) -> Timestamp {
+        self.run.began.get().copied().unwrap_or_else(|| self.lease.now())
     }
 
     /// Ends a run: its journal, then the lease. Gives what of that was in the way.

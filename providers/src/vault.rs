@@ -147,12 +147,9 @@ impl Vault {
     /// Names of objects are shown everywhere, so that a value inside one is no secret, and hiding it would hide the names.
     pub fn mask(&self, names: &BTreeSet<String>) -> Mask<'_> {
         let shown = |value: &str| names.iter().any(|name| name.contains(value));
-        let mut needles = Vec::new();
-        for value in locked(&self.watched).values().filter(|value| !shown(value.expose_secret())) {
-            needles.push(SecretString::from(BASE64_STANDARD.encode(value.expose_secret())));
-            needles.push(SecretString::from(escaped(value.expose_secret())));
-            needles.push(value.clone());
-        }
+        let watched = locked(&self.watched);
+        let values = watched.values().map(|value| value.expose_secret()).filter(|value| !shown(value));
+        let mut needles: Vec<SecretString> = values.flat_map(forms).map(SecretString::from).collect();
         // The longest first: a value that is the beginning of another one would leave that one's end behind.
         needles.sort_by(|a, b| {
             let (a, b) = (a.expose_secret(), b.expose_secret());
@@ -225,6 +222,32 @@ impl Mask<'_> {
             }
         });
     }
+}
+
+/// A value as others write it: as it is, inside a JSON string, in an address, as base64, and inside of what is base64, as the
+/// password of a login is.
+fn forms(value: &str) -> BTreeSet<String> {
+    let within = (0..3).map(|before| base64_within(value, before));
+    [value.to_owned(), escaped(value), in_address(value), BASE64_STANDARD.encode(value)]
+        .into_iter()
+        .chain(within)
+        .collect()
+}
+
+/// What is the same in every base64 text that holds a value after so many other bytes, be they one or a thousand times three.
+fn base64_within(value: &str, before: usize) -> String {
+    let bytes: Vec<u8> = std::iter::repeat_n(0, before).chain(value.bytes()).collect();
+    let encoded = BASE64_STANDARD.encode(&bytes);
+    encoded[(before * 8).div_ceil(6)..bytes.len() * 8 / 6].to_owned()
+}
+
+/// A value as it stands in a URL (RFC 3986, 2.1).
+fn in_address(value: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    value.bytes().map(encode).collect()
 }
 
 /// A value as it stands inside a JSON string, as servers quote it.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fmt};
 
+use cfrt_engine::change::Action;
 use cfrt_engine::driver::{DriverError, Fault};
 use cfrt_engine::facts::{Cluster, Facts};
-use cfrt_engine::plan::Plan;
+use cfrt_engine::plan::{Plan, Step};
 use cfrt_engine::planfile::digest;
 use cfrt_engine::resource::{Address, Resource};
 use kube::config::Config;
@@ -64,6 +65,8 @@ pub struct Surroundings {
     pub cache: Option<PathBuf>,
     /// With which key secrets are sealed.
     pub sealing: Sealing,
+    /// Whether charts are rendered although that is in the cache, which holds no secret value.
+    pub renders_anew: bool,
 }
 
 /// With which key secrets are sealed.
@@ -124,6 +127,8 @@ pub struct World {
     pub run: Run,
     /// What may be done.
     pub access: Access,
+    /// Whether charts are rendered although that is in the cache. What writes needs each value.
+    pub renders_anew: bool,
     /// Whether a kubeconfig names the cluster; helm is told the same.
     pub kube_context: Option<String>,
 }
@@ -171,6 +176,7 @@ impl World {
             journal: Arc::default(),
             run: Run::on(release),
             access,
+            renders_anew: around.renders_anew || access == Access::ReadWrite,
             kube_context: context,
         })
     }
@@ -186,6 +192,17 @@ impl World {
             Access::ReadOnly => {}
             Access::ReadWrite => self.kube.open(),
         }
+    }
+
+    /// Whether something is to be written of which only the seals of its secret values are known, so that the server could not
+    /// be asked about it.
+    pub fn lacks_values(&self, plan: &Plan) -> bool {
+        // What is to be created is not asked about, nor are hooks and releases.
+        let is_asked_about = |step: &&Step| {
+            step.resource.driver == "object" && !matches!(step.change.action, Action::Keep | Action::Create)
+        };
+        let documents = plan.steps.iter().filter(is_asked_about).filter_map(|step| step.resource.want.document());
+        documents.into_iter().any(|document| self.vault.fill(document).is_err())
     }
 
     /// Takes away what must not outlive the run. All else is left to the end of the process, which is quicker.

@@ -18,6 +18,7 @@ use crate::trouble::Trouble;
 ///
 /// What kept it from being made or printed.
 pub(crate) async fn run(arguments: &PlanArguments) -> Result<Exit, Trouble> {
+    arguments.out.as_deref().map_or(Ok(()), planfile::may_be_written)?;
     let prepared = prepared(arguments).await?;
     let shown = match arguments.common.output {
         Output::Text => text::plan(&prepared.about, &prepared.plan),
@@ -26,8 +27,13 @@ pub(crate) async fn run(arguments: &PlanArguments) -> Result<Exit, Trouble> {
     screen::print(&shown)?;
     screen::tell(&failure::refused(&prepared.plan));
     if let Some(path) = &arguments.out
-        && prepared.plan.count(Action::Refuse) == 0
+        && prepared.plan.count(Action::Refuse) > 0
     {
+        screen::tell(&format!(
+            "{} is not written: a plan that is refused can't be approved\n",
+            clean(&path.to_string_lossy())
+        ));
+    } else if let Some(path) = &arguments.out {
         let made = planfile::write(path, &arguments.common.file, &prepared)?;
         screen::tell(&format!("{} is written: approval {}\n", clean(&path.to_string_lossy()), made.approval()));
     }

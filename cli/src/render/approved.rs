@@ -60,13 +60,31 @@ fn difference(difference: &Difference) -> Vec<String> {
     let nothing = if difference.stays { "it stays as it is" } else { "it is not part of the plan any more" };
     lines.extend(side("now:      ", difference.now.as_ref(), nothing));
     if let (Some(then), Some(now)) = (&difference.approved, &difference.now)
-        && (&then.action, &then.fields) == (&now.action, &now.fields)
+        && let Some(why) = unseen(then, now)
     {
-        lines.push(
-            "      what is wanted of it is something else: the chart, the values or the file have changed".to_owned(),
-        );
+        lines.push(format!("      {why}"));
     }
     lines
+}
+
+/// In what two steps differ that look the same.
+fn unseen(then: &PlannedStep, now: &PlannedStep) -> Option<&'static str> {
+    let secrets = |of: fn(&PlannedField) -> &Option<String>| {
+        then.fields.iter().map(of).ne(now.fields.iter().map(of)) && then.fields.len() == now.fields.len()
+    };
+    if then.action != now.action {
+        None
+    } else if then.fields == now.fields && then.configuration == now.configuration {
+        Some("it is another object of its name by now")
+    } else if then.fields == now.fields {
+        Some("what is wanted of it is something else: the chart, the values or the file have changed")
+    } else if secrets(|field| &field.secret_before) {
+        Some("a secret value of it in the cluster is another one by now")
+    } else if secrets(|field| &field.secret_after) {
+        Some("a secret value that is wanted of it is another one by now")
+    } else {
+        None
+    }
 }
 
 fn summary(task: &PlannedTask) -> String {

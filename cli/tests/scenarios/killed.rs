@@ -43,7 +43,11 @@ fn values(event: &str, greeting: &str) -> String {
         format!("{{name: third, event: post-{event}, policy: \"before-hook-creation,hook-succeeded\"}}"),
         format!("{{name: last, event: post-{event}, weight: 1}}"),
     ];
-    format!("{{data: {{greeting: {greeting}}}, count: 6, hooks: [{}]}}", hooks.join(", "))
+    // What can't change is made again by an upgrade.
+    let fixed = format!(
+        "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: fixed}}, immutable: true, data: {{greeting: {greeting}}}}}"
+    );
+    format!("{{data: {{greeting: {greeting}}}, count: 6, extraObjects: [{fixed}], hooks: [{}]}}", hooks.join(", "))
 }
 
 const APPLY: [&str; 3] = ["apply", "desired.toml", "--yes"];
@@ -115,6 +119,7 @@ fn survives(seed: u64) {
         let hooks = status["hooks"].as_array().cloned().unwrap_or_default();
         assert_eq!(hooks.iter().filter(succeeded).count(), HOOKS.len(), "{about}: {helm:?} {hooks:#?}");
     }
+    assert_eq!(scenario.get("configmap/fixed")["data"]["greeting"], "two", "{about}");
     let left = |name: &str| scenario.find(&format!("job/{name}")).is_some();
     assert_eq!(HOOKS.map(left), [false, true, false, true], "{about}: what is left is what the policies leave");
 }

@@ -82,6 +82,10 @@ impl Driver<World> for Hook {
         match seen {
             Observation::Present { live, stamp, .. } => left::met(resource, &hook, live, stamp),
             Observation::Unmoved => Change::of(Action::Keep),
+            Observation::Absent if broken_off::is_gone(&hook) => Change::of(Action::Create).because(format!(
+                "{}; it was made in the run that was broken off and is gone: how it ended isn't known, and it runs again",
+                hook.said()
+            )),
             Observation::Absent | Observation::Hidden { .. } => Change::of(Action::Create).because(hook.said()),
         }
     }
@@ -116,9 +120,14 @@ impl Driver<World> for Hook {
         Box::pin(async move {
             let (id, address) = (&step.resource.id, &step.resource.id.address);
             world.hook_runs.note(address, applied, &ending);
-            // Before anything is deleted, which would leave no sign that it has run.
-            world.journal.tell(&world.kube, id, |note| ended(note, &ending)).await;
-            for address in Settings::of(&step.resource)?.leaving(address, &ending) {
+            let leaving = Settings::of(&step.resource)?.leaving(address, &ending);
+            if leaving.is_empty() {
+                world.journal.tell(&world.kube, id, |note| ended(note, &ending)).await;
+                return Ok(());
+            }
+            // A deletion would leave no sign that it has run.
+            world.journal.tell_surely(&world.kube, id, |note| ended(note, &ending)).await?;
+            for address in leaving {
                 delete(world, &step.resource, address).await?;
             }
             Ok(())

@@ -49,7 +49,7 @@ pub enum ValuesError {
     },
     /// A number that helm would change into a float.
     #[error(
-        "{origin}: {path} is the number {number}, which helm would turn into a float (`1e+06`); write it as a string: \"{number}\""
+        "{origin}: {path} is a number of a million or more, which helm would turn into a float; write it as a string, in quotes"
     )]
     LargeNumber {
         /// The file, or the table, that holds it.

@@ -83,6 +83,8 @@ async fn a_hook_whose_intent_can_not_be_written_does_not_run_and_nothing_is_forg
     let journal = begun(&kube).await.expect("it is permitted");
     lock(&server).code = StatusCode::INTERNAL_SERVER_ERROR;
     let error = journal.intend(&kube, intent()).await.expect_err("the server is away");
+    let unsure = journal.tell_surely(&kube, &hook(), |_| {}).await;
+    assert!(unsure.is_err_and(|error| error.doing.contains("how Job n/migrate ended")), "nothing is deleted then");
     assert!(error.doing.contains("the intent to run batch/v1/Job n/migrate"), "{}", error.doing);
     lock(&server).code = StatusCode::OK;
     journal.flush(&kube).await.expect("it is there again");

@@ -31,14 +31,12 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How soon a question is asked again whose answer wasn't enough; each time twice as late.
 const AGAIN: Duration = Duration::from_millis(250);
 
-/// How much of a log is asked for.
-const LOG_LIMITS: &str = "tailLines=20&limitBytes=16384";
+/// How many lines of a log are asked for, and how many bytes at most.
+const LOG_LINES: usize = 20;
+const LOG_BYTES: usize = 16384;
 
 /// How many events are asked for; how many answers, and how many pods of a run that ends, are remembered.
 const MOST: usize = 100;
-
-/// What was said so shortly before waiting began, in seconds, was said of what this run did.
-const SHORTLY: i64 = 5;
 
 /// What a status alone says of readiness.
 pub(crate) type ByStatus = fn(Option<&Value>) -> Settled;
@@ -57,7 +55,6 @@ pub(crate) fn with_surroundings<'a>(
         seen,
         live: None,
         watched: None,
-        began: Instant::now(),
         earlier: Vec::new(),
         ended: BTreeMap::new(),
         learnt: BTreeMap::new(),
@@ -74,8 +71,7 @@ struct Around<'a> {
     live: Option<Arc<Value>>,
     /// The watches of the kinds that its parts are of, from when they were first needed.
     watched: Option<Vec<watch::Receiver<Seen>>>,
-    began: Instant,
-    /// What was the matter already then.
+    /// What was the matter before this run began.
     earlier: Vec<Arc<Value>>,
     /// The pods of something that runs to an end, as they were seen last.
     ended: BTreeMap<String, Arc<Value>>,
@@ -164,7 +160,7 @@ impl Around<'_> {
             };
             timeout(LOOK, known).await.unwrap_or_default();
             self.watched = Some(watched);
-            self.earlier = notes(&live, &self.parts(), self.world.lease.now());
+            self.earlier = notes(&live, &self.parts(), self.world.began());
         }
         let failed = matches!(self.settled(), Settled::Failed(_)) && !kinds(&live).is_empty();
         if failed && explained(self.settled(), &self.evidence()) == self.settled() {
@@ -188,8 +184,7 @@ impl Around<'_> {
             let Some((question, open)) = due else { return };
             let live = self.live.as_ref();
             let namespace = live.and_then(|live| live["metadata"]["namespace"].as_str()).unwrap_or_default();
-            let waited = self.began.elapsed().as_secs().cast_signed().saturating_add(SHORTLY);
-            let asked = Asked { world: self.world, resource: self.resource, namespace, waited };
+            let asked = Asked { world: self.world, resource: self.resource, namespace };
             let answer = timeout(ANSWER, asked.answer(&question)).await.unwrap_or_default();
             self.open.insert(question.clone(), open.asked());
             keep(&mut self.learnt, question, answer);
@@ -209,8 +204,6 @@ struct Asked<'a> {
     world: &'a World,
     resource: &'a Resource,
     namespace: &'a str,
-    /// For how many seconds it has been waited for, and a little more.
-    waited: i64,
 }
 
 impl Asked<'_> {
@@ -237,9 +230,9 @@ impl Asked<'_> {
         let mut events = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
         for event in events.iter_mut().filter(|event| event.is_object()) {
             event["kind"] = "Event".into();
-            let age = age(event, reply.server_time);
-            event["new"] = age.is_some_and(|age| age <= self.waited).into();
-            event["age"] = age.into();
+            let said = last_said(event);
+            event["new"] = said.is_some_and(|said| said >= self.world.began().as_second()).into();
+            event["said"] = said.into();
         }
         Ok(events)
     }
@@ -248,12 +241,18 @@ impl Asked<'_> {
         if ![self.namespace, pod, container].into_iter().all(is_plain) {
             return Ok(String::new());
         }
-        let query = format!("container={container}&{LOG_LIMITS}");
+        let query = format!("container={container}&tailLines={LOG_LINES}&limitBytes={LOG_BYTES}");
         let call = Call::get(format!("/api/v1/namespaces/{}/pods/{pod}/log?{query}", self.namespace));
         let reply = self.world.kube.send(&call).await?;
         // Redacted before it is cut: of half a secret nobody would know that it is one.
-        Ok(tail(&self.world.redacted(self.resource, &String::from_utf8_lossy(reply.bytes()))))
+        Ok(tail(&self.world.redacted(self.resource, &String::from_utf8_lossy(whole_lines(reply.bytes())))))
     }
+}
+
+/// The lines of a log that the server has not cut in the middle.
+fn whole_lines(log: &[u8]) -> &[u8] {
+    let cut = log.len() >= LOG_BYTES;
+    if cut { log.rsplitn(2, |byte| *byte == b'\n').nth(1).unwrap_or_default() } else { log }
 }
 
 /// Ends when one of the watched moves; never where none is watched.
@@ -267,11 +266,11 @@ async fn moved(watched: Option<&mut [watch::Receiver<Seen>]>) {
     }
 }
 
-/// How many seconds ago an event was last seen, by the server's own clock.
-fn age(event: &Value, now: Option<i64>) -> Option<i64> {
+/// When an event was last seen, by the clock of the cluster, in seconds since 1970.
+fn last_said(event: &Value) -> Option<i64> {
     let times = ["/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"];
     let last = times.iter().find_map(|place| event.pointer(place)?.as_str())?;
-    Some(now? - last.parse::<Timestamp>().ok()?.as_second())
+    Some(last.parse::<Timestamp>().ok()?.as_second())
 }
 
 /// Whether a name that a server gave can be put into a path.

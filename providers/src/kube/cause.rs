@@ -1,5 +1,6 @@
 //! Tells from an object and what was seen around it why it isn't ready, whether that can heal, and what else would tell.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use cfrt_engine::driver::{Evidence, Lack, Settled, Trouble};
@@ -210,7 +211,7 @@ fn warnings<'a>(object: &Value, seen: &'a Evidence) -> Vec<&'a Value> {
     let events = seen.around.iter().map(|event| &**event).filter(|event| event["kind"] == "Event");
     let about = events.filter(|event| event["type"] == "Warning" && event["involvedObject"]["uid"] == uid(object));
     let mut warnings: Vec<&Value> = about.collect();
-    warnings.sort_by_key(|event| event["age"].as_i64().unwrap_or(i64::MAX));
+    warnings.sort_by_key(|event| Reverse(event["said"].as_i64()));
     warnings
 }
 

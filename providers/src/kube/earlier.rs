@@ -1,4 +1,4 @@
-//! What was the matter already when waiting began: it may have been mended since, and counts once it happens again.
+//! What was the matter already before a run began: it may have been mended since, and counts once it happens again.
 
 use std::sync::Arc;
 
@@ -9,22 +9,19 @@ use serde_json::{Map, Value, json};
 /// The kind under which that is kept beside the objects that were seen.
 const EARLIER: &str = "Earlier";
 
-/// How old something must be by the server's clock, in seconds, to be from before: a run sees what it makes within moments.
-const OLD: i64 = 30;
-
 /// What a Deployment says of itself until something moves again.
 const LASTING: [&str; 2] = ["ReplicaFailure", "Progressing"];
 
-/// Notes of what is there when waiting begins: how its older pods are, and what it has said of itself for a while. An object
-/// that was written just now says nothing of before.
-pub(crate) fn notes(live: &Value, parts: &[Arc<Value>], now: Timestamp) -> Vec<Arc<Value>> {
+/// Notes of what is from before a run began, by the server's clock: how older pods are, and what an object has said of itself
+/// since then. One that was written in this run says nothing of before.
+pub(crate) fn notes(live: &Value, parts: &[Arc<Value>], began: Timestamp) -> Vec<Arc<Value>> {
     let pods = parts.iter().map(|part| &**part).chain([live]).filter(|part| part["kind"] == "Pod");
-    let pods = pods.filter(|pod| is_old(&pod["metadata"]["creationTimestamp"], now)).map(|pod| {
+    let pods = pods.filter(|pod| is_old(&pod["metadata"]["creationTimestamp"], began)).map(|pod| {
         let restarts: Map<String, Value> =
             containers(pod).map(|status| (text(&status["name"]).to_owned(), status["restartCount"].clone())).collect();
         json!({"kind": EARLIER, "uid": pod["metadata"]["uid"], "restarts": restarts})
     });
-    let said = (!is_fresh(live, now)).then(|| lasting(live, now)).filter(|said| !said.is_empty());
+    let said = (!is_fresh(live, began)).then(|| lasting(live, began)).filter(|said| !said.is_empty());
     let said = said.map(|said| json!({"kind": EARLIER, "uid": live["metadata"]["uid"], "said": said}));
     pods.chain(said).map(Arc::new).collect()
 }
@@ -54,26 +51,26 @@ fn note<'a>(seen: &'a Evidence, object: &Value) -> Option<&'a Value> {
     notes.into_iter().find(|note| note["uid"] == object["metadata"]["uid"])
 }
 
-/// The conditions that last, of those that say that something is the matter, and have said so for a while.
-fn lasting(live: &Value, now: Timestamp) -> Vec<Value> {
+/// The conditions that last, of those that say that something is the matter, and have said so since before.
+fn lasting(live: &Value, began: Timestamp) -> Vec<Value> {
     let conditions = live.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
     let is_bad = |condition: &&Value| match text(&condition["type"]) {
         "ReplicaFailure" => condition["status"] == "True",
         name => LASTING.contains(&name) && condition["status"] == "False",
     };
-    let old = conditions.filter(is_bad).filter(|condition| is_old(&condition["lastTransitionTime"], now));
+    let old = conditions.filter(is_bad).filter(|condition| is_old(&condition["lastTransitionTime"], began));
     old.cloned().collect()
 }
 
-/// Whether someone has written an object just now, but for its status.
-fn is_fresh(live: &Value, now: Timestamp) -> bool {
+/// Whether someone has written an object since then, but for its status.
+fn is_fresh(live: &Value, began: Timestamp) -> bool {
     let writers = live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
     let mut times = writers.filter(|writer| writer["subresource"].is_null()).map(|writer| &writer["time"]);
-    times.any(|time| !is_old(time, now))
+    times.any(|time| !is_old(time, began))
 }
 
-fn is_old(time: &Value, now: Timestamp) -> bool {
-    text(time).parse::<Timestamp>().is_ok_and(|time| now.as_second().saturating_sub(time.as_second()) > OLD)
+fn is_old(time: &Value, began: Timestamp) -> bool {
+    text(time).parse::<Timestamp>().is_ok_and(|time| time.as_second() < began.as_second())
 }
 
 fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
@@ -89,7 +86,7 @@ fn text(value: &Value) -> &str {
 mod tests {
     use super::*;
 
-    fn now() -> Timestamp {
+    fn began() -> Timestamp {
         "2026-11-23T12:00:00Z".parse().expect("it is a time")
     }
 
@@ -112,10 +109,10 @@ mod tests {
     #[test]
     fn what_ended_before_counts_once_it_ends_again_and_what_is_new_counts_at_once() {
         for (made, restarts, has_ended) in
-            [("2026-11-23T11:00:00Z", 5, false), ("2026-11-23T11:00:00Z", 6, true), ("2026-11-23T11:59:59Z", 5, true)]
+            [("2026-11-23T11:00:00Z", 5, false), ("2026-11-23T11:00:00Z", 6, true), ("2026-11-23T12:00:00Z", 5, true)]
         {
             let (live, there) = (json!({"kind": "Deployment"}), pod(made, 5));
-            let notes = notes(&live, &[Arc::new(there)], now());
+            let notes = notes(&live, &[Arc::new(there)], began());
             let later = pod(made, restarts);
             let seen = seen(&live, std::slice::from_ref(&later), notes);
             assert_eq!(has_ended_again(&seen, &later, "main"), has_ended, "{made} {restarts}");
@@ -127,10 +124,10 @@ mod tests {
         for (since, written, again, is_old) in [
             ("2026-11-23T11:00:00Z", "2026-11-23T10:00:00Z", "2026-11-23T11:00:00Z", true),
             ("2026-11-23T11:00:00Z", "2026-11-23T10:00:00Z", "2026-11-23T12:00:09Z", false),
-            ("2026-11-23T11:00:00Z", "2026-11-23T11:59:59Z", "2026-11-23T11:00:00Z", false),
-            ("2026-11-23T11:59:58Z", "2026-11-23T10:00:00Z", "2026-11-23T11:59:58Z", false),
+            ("2026-11-23T11:00:00Z", "2026-11-23T12:00:00Z", "2026-11-23T11:00:00Z", false),
+            ("2026-11-23T12:00:01Z", "2026-11-23T10:00:00Z", "2026-11-23T12:00:01Z", false),
         ] {
-            let notes = notes(&deployment(since, written), &[], now());
+            let notes = notes(&deployment(since, written), &[], began());
             let seen = seen(&deployment(again, written), &[], notes);
             assert_eq!(is_old_news(&seen), is_old, "{since} {written} {again}");
         }

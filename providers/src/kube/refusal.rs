@@ -39,7 +39,7 @@ struct Cause {
 pub(super) fn refusal(code: u16, body: &[u8]) -> ApiError {
     match serde_json::from_slice::<Status>(body) {
         Ok(status) if !status.message.is_empty() => {
-            let message = shortened(without_large_values(&status));
+            let message = shortened(without_raw_values(&without_large_values(&status)));
             match immutable(&status) {
                 Some(fields) if code == 422 => ApiError::Immutable { fields, message },
                 Some(_) | None => ApiError::of_status(code, status.reason, message),
@@ -59,6 +59,30 @@ fn immutable(status: &Status) -> Option<Vec<String>> {
     let is_about_it = causes.iter().all(|cause| is_immutable(&cause.message));
     is_about_it.then(|| causes.iter().map(|cause| cause.field.clone()).collect())
 }
+
+/// An apply that has a value of the wrong type is refused with that value, which no one has marked as a secret: a password may be
+/// a number where a text is wanted.
+fn without_raw_values(message: &str) -> String {
+    let mut parts = message.split(RAW);
+    let mut told = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let mut depth = 1_usize;
+        let end = part.char_indices().find(|(_, sign)| {
+            depth = match sign {
+                '{' => depth.saturating_add(1),
+                '}' => depth.saturating_sub(1),
+                _ => depth,
+            };
+            depth == 0
+        });
+        told.push_str("another one");
+        told.push_str(end.map_or("", |(place, _)| &part[place + 1..]));
+    }
+    told
+}
+
+/// How a server begins to repeat such a value.
+const RAW: &str = "&value.valueUnstructured{Value:";
 
 /// No one reads more of it, and it is kept with each step that it is about.
 fn shortened(mut message: String) -> String {
@@ -82,4 +106,28 @@ fn without_large_values(status: &Status) -> String {
         format!("{}: {reason}", cause.field)
     };
     format!("{about} is invalid: {}", causes.iter().map(short).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_not_repeated() {
+        let table = [
+            (
+                ".data.a: expected string, got &value.valueUnstructured{Value:443311}",
+                ".data.a: expected string, got another one",
+            ),
+            (
+                "a: got &value.valueUnstructured{Value:map[string]interface {}{\"x\":1}}; b: got &value.valueUnstructured{Value:7}, c",
+                "a: got another one; b: got another one, c",
+            ),
+            ("a: got &value.valueUnstructured{Value:44", "a: got another one"),
+            ("nothing of the kind", "nothing of the kind"),
+        ];
+        for (said, told) in table {
+            assert_eq!(without_raw_values(said), told);
+        }
+    }
 }

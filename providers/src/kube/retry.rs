@@ -95,7 +95,8 @@ fn is_by_webhook(error: &ApiError) -> bool {
 /// Whether a server refuses for good what it answers like trouble: an apply of a field that a definition doesn't have, and
 /// what is larger than its store takes.
 fn is_final(error: &ApiError) -> bool {
-    const REFUSALS: [&str; 3] = ["failed to create typed ", "request is too large", "message larger than max"];
+    const REFUSALS: [&str; 4] =
+        ["failed to create typed ", "illegal base64 data", "request is too large", "message larger than max"];
     matches!(error, ApiError::Status { code: 500, message, .. } if REFUSALS.iter().any(|words| message.contains(words)))
 }
 
@@ -254,6 +255,7 @@ mod tests {
         for message in [
             "failed to create typed patch object (n/a; a.io/v1, Kind=Widget): .spec.size: field not declared in schema",
             "etcdserver: request is too large",
+            "illegal base64 data at input byte 4",
             "rpc error: code = ResourceExhausted desc = trying to send message larger than max (3000000 vs. 2097152)",
         ] {
             let failure =

@@ -197,6 +197,12 @@ fn what_is_shown_holds_no_watched_value_however_it_is_quoted() {
     let mask = vault.mask(&BTreeSet::new());
     let text = "plain pass\"word\\1, quoted \"pass\\\"word\\\\1\", packed cGFzcyJ3b3JkXDE=";
     assert_eq!(mask.redacted(text), "plain (secret), quoted \"(secret)\", packed (secret)");
+    assert_eq!(mask.redacted("https://u:pass%22word%5C1@host/"), "https://u:(secret)@host/");
+    for login in ["u", "us", "use", "user"] {
+        let packed = BASE64_STANDARD.encode(format!("{login}:pass\"word\\1;and more"));
+        let shown = mask.redacted(&packed);
+        assert!(shown.contains("(secret)") && shown.len() < packed.len(), "{login}: {shown}");
+    }
     let mut value = json!({"env": [{"name": "a", "value": "pass\"word\\1"}, {"name": "b", "value": "plain"}]});
     mask.seal_within(&mut value);
     assert!(Vault::is_seal(value["env"][0]["value"].as_str().expect("it is a text")), "{value}");

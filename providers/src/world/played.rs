@@ -55,6 +55,7 @@ impl World {
             run: Run::default(),
             cache: CacheFolder::Lasting(std::env::temp_dir()),
             access: Access::ReadWrite,
+            renders_anew: true,
             kube_context: None,
         }
     }

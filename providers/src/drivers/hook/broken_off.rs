@@ -57,6 +57,12 @@ impl GoesOn {
     }
 }
 
+/// Whether nobody knows how a hook ended of which nothing is left, as where its Job has a time to live: it was made, and
+/// that run could not write down more.
+pub(super) fn is_gone(hook: &Settings) -> bool {
+    hook.note.as_ref().is_some_and(|note| note.uid.is_some() && note.outcome.is_none())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -88,19 +94,22 @@ mod tests {
         Observation::Present { live: Arc::new(live), stamp, predicted: None }
     }
 
-    fn goes_on(note: HookNote, policies: &[DeletePolicy], seen: &Observation) -> Option<GoesOn> {
-        let (event, policies) = ("pre-install".to_owned(), policies.to_vec());
-        let settings = Settings {
-            event,
+    fn settings(note: Option<HookNote>, policies: &[DeletePolicy]) -> Settings {
+        Settings {
+            event: "pre-install".to_owned(),
             weight: 0,
-            policies,
+            policies: policies.to_vec(),
             earlier: Vec::new(),
             last: true,
             due: true,
             was_object: false,
             lost: Vec::new(),
-            note: Some(note),
-        };
+            note,
+        }
+    }
+
+    fn goes_on(note: HookNote, policies: &[DeletePolicy], seen: &Observation) -> Option<GoesOn> {
+        let settings = settings(Some(note), policies);
         let resource = Resource {
             id: job(),
             task: TaskId { kind: "chart", name: String::new() },
@@ -145,6 +154,17 @@ mod tests {
         assert_eq!(goes_on(with("made", None), &[], &Observation::Absent), None);
         assert_eq!(goes_on(with("made", None), &[], &seen("another", json!({}))), None);
         assert_eq!(goes_on(intent(), &[], &seen("old", json!({}))), None, "what was there before");
+    }
+
+    #[test]
+    fn a_plan_says_of_what_is_gone_that_nobody_knows_how_it_ended() {
+        for (note, is_unknown) in
+            [(with("made", None), true), (with("made", Some(HookOutcome::Failed)), false), (intent(), false)]
+        {
+            let settings = settings(Some(note), &[]);
+            assert_eq!(is_gone(&settings), is_unknown, "{settings:?}");
+        }
+        assert!(!is_gone(&settings(None, &[])));
     }
 
     #[test]

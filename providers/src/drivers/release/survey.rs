@@ -29,7 +29,7 @@ use crate::kube::read::read_ahead;
 use crate::kube::state::ask_ahead;
 use crate::last_apply::Proof;
 use crate::vault::Vault;
-use crate::world::{Access, World};
+use crate::world::World;
 
 /// A chart with its values, and the release that it is to become.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -211,7 +211,7 @@ async fn broken_off(
         return Ok((history, rendering));
     }
     let rendering = match status {
-        Status::PendingInstall => world.charts.render(as_upgrade, world.access == Access::ReadWrite).await?,
+        Status::PendingInstall => world.charts.render(as_upgrade, world.renders_anew).await?,
         Status::Unknown | Status::Deployed | Status::Uninstalled | Status::Superseded | Status::Failed => rendering,
         Status::Uninstalling | Status::PendingUpgrade | Status::PendingRollback => rendering,
     };
@@ -253,7 +253,7 @@ async fn with_ours(
 /// Renders, and asks at once for the lists of what was rendered: while they come, there is much to unpack.
 async fn render(world: &World, request: RenderRequest) -> Result<Arc<Rendering>, DriverError> {
     let own = request.namespace.clone();
-    let rendering = world.charts.render(request, world.access == Access::ReadWrite).await?;
+    let rendering = world.charts.render(request, world.renders_anew).await?;
     let place = |object: &Rendered| {
         let Identity { api_version, kind, namespace, .. } = &object.identity;
         let kind = world.discovery.resolve(&Gvk::new(api_version, kind))?;

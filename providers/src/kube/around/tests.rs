@@ -209,22 +209,21 @@ async fn names_that_would_lead_elsewhere_are_not_put_into_a_path() {
 }
 
 #[test]
-fn the_age_of_an_event_is_that_of_its_last_sighting_by_the_server_s_clock() {
-    let now = "2026-11-23T03:30:00Z".parse::<Timestamp>().expect("it is a time").as_second();
+fn an_event_was_said_when_it_was_last_seen() {
+    let half_past = "2026-11-23T03:30:00Z".parse::<Timestamp>().expect("it is a time").as_second();
     let table = [
-        (json!({"lastTimestamp": "2026-11-23T03:29:30Z", "eventTime": "2026-11-23T03:00:00Z"}), Some(30)),
+        (json!({"lastTimestamp": "2026-11-23T03:29:30Z", "eventTime": "2026-11-23T03:00:00Z"}), Some(-30)),
         (
             json!({"series": {"lastObservedTime": "2026-11-23T03:29:59Z"}, "lastTimestamp": "2020-01-01T00:00:00Z"}),
-            Some(1),
+            Some(-1),
         ),
-        (json!({"lastTimestamp": null, "eventTime": "2026-11-23T03:29:00.5Z"}), Some(60)),
-        (json!({"metadata": {"creationTimestamp": "2026-11-23T03:30:07Z"}}), Some(-7)),
+        (json!({"lastTimestamp": null, "eventTime": "2026-11-23T03:29:00.5Z"}), Some(-60)),
+        (json!({"metadata": {"creationTimestamp": "2026-11-23T03:30:07Z"}}), Some(7)),
         (json!({"lastTimestamp": "yesterday"}), None),
         (json!({}), None),
     ];
     for (event, expected) in table {
-        assert_eq!(age(&event, Some(now)), expected, "{event}");
-        assert_eq!(age(&event, None), None, "who has no clock knows no age");
+        assert_eq!(last_said(&event).map(|said| said - half_past), expected, "{event}");
     }
 }
 
@@ -235,4 +234,12 @@ fn only_so_much_is_remembered_and_what_is_known_may_still_move() {
     assert_eq!((known.len(), known.contains_key(&MOST)), (MOST, false));
     keep(&mut known, 0, "second");
     assert_eq!((known.len(), known[&0]), (MOST, "second"));
+}
+
+#[test]
+fn a_line_that_the_server_has_cut_is_not_told_since_half_a_secret_may_be_its_end() {
+    assert_eq!(whole_lines(b"one\ntwo"), b"one\ntwo");
+    let long = "x".repeat(LOG_BYTES - 8);
+    assert_eq!(whole_lines(format!("{long}\npasswor").as_bytes()), long.as_bytes());
+    assert_eq!(whole_lines("x".repeat(LOG_BYTES).as_bytes()), b"");
 }

@@ -33,7 +33,7 @@ fn crashed(restarts: u64) -> Value {
 }
 
 fn event(uid: &str, reason: &str, message: &str, age: i64) -> Value {
-    json!({"kind": "Event", "type": "Warning", "reason": reason, "message": message, "age": age, "new": age <= 60, "involvedObject": {"uid": uid}})
+    json!({"kind": "Event", "type": "Warning", "reason": reason, "message": message, "said": -age, "new": age <= 60, "involvedObject": {"uid": uid}})
 }
 
 fn log(pod: &str, text: &str) -> Value {
