@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use cfrt_engine::compile::{Expanded, Tasks, compile, expand, survey};
 use cfrt_engine::desired::parse;
-use cfrt_engine::driver::{DriverError, Drivers, Observation, Predicted};
+use cfrt_engine::driver::{DriverError, Drivers, Fault, Observation, Predicted};
 use cfrt_engine::facts::{Facts, Runtime};
 use cfrt_engine::graph::ResourceGraph;
 use cfrt_engine::observe::{Observations, observe};
@@ -126,21 +126,25 @@ pub(crate) async fn prepare_return(common: &CommonArguments) -> Result<Prepared,
 }
 
 /// Looks at everything once more after an apply, and writes down what is as it should be, so that the next plan needs only
-/// metadata of it.
+/// metadata of it. `writer` writes it down: under its lease where it has one, and not at all while others are at work.
 ///
 /// # Errors
 ///
-/// As [`look`], and a server that doesn't take the record.
-pub(crate) async fn remember(common: &CommonArguments) -> Result<(), Trouble> {
+/// As [`look`], others who are at work, and a server that doesn't take the record.
+pub(crate) async fn remember(common: &CommonArguments, writer: &World) -> Result<(), Trouble> {
     let drawn = draw(&common.file, around(common.helm.as_ref()), Access::ReadWrite).await?;
     let Drawn { world, drivers, graph, facts, mut interrupts, notes: _, account: _ } = drawn;
     let observed = interrupts.unless_asked(observe(&graph, &drivers, &world)).await.ok_or(Trouble::Interrupted)?;
     let observations = observed.map_err(|error| tellable(&world, &facts, error))?;
     let seen = seen(&observations);
     let record = LastApply::of(&plan(graph, observations, &drivers), &seen, world.lists.revisions());
-    world.begin_writing();
+    if let Some(others) = writer.others_at_work().await? {
+        let error = DriverError::new("writing the record", format!("{others} is at work"));
+        return Err(error.fault(Fault::Locked).into());
+    }
+    writer.begin_writing();
     let release = ReleaseName::of(&facts.runtime);
-    futures::try_join!(record.write(&world.kube, &release), shared_key::ensure(&world.kube, &release))?;
+    futures::try_join!(record.write(&writer.kube, &release), shared_key::ensure(&writer.kube, &release))?;
     Ok(())
 }
 

@@ -5,29 +5,29 @@ use std::time::Duration;
 
 use cfrt_engine::driver::{DriverError, Fault};
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::sleep;
 
-use crate::drivers::object::OWN;
 use crate::drivers::release::charts::lock;
 use crate::drivers::release::heartbeat::Heartbeats;
 use crate::drivers::release::history::ReleaseName;
 use crate::kube::call::Call;
-use crate::kube::client::{ApiError, Kube};
+use crate::kube::client::{ApiError, Kube, Moment};
 use crate::kube::gvk::{Gvk, Resolved};
 
 pub mod claim;
 pub mod holder;
+mod keep;
 mod take;
 
-use claim::{Claim, Standing, renewal};
+use claim::{Claim, Standing};
 use holder::Holder;
+use keep::Keeping;
 pub use take::Say;
 use take::Taking;
 
 /// How often a lease is renewed.
-const RENEWED_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const RENEWED_EVERY: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether that is due, so that a renewal that failed is soon tried again.
 const PULSE: Duration = Duration::from_secs(2);
@@ -35,8 +35,8 @@ const PULSE: Duration = Duration::from_secs(2);
 /// How long one request for it may take.
 const LIMIT: Duration = Duration::from_secs(4);
 
-/// How long it may go without a renewal before it counts as lost. No one else may have it before its duration is over, and
-/// what was sent just before has to arrive by then.
+/// How long it may go without a renewal before what writes is held back. No one else may have it before its duration is over,
+/// and what was sent just before has to arrive by then.
 const PATIENCE: Duration = Duration::from_secs(24);
 
 /// How long whoever has just made the namespace may take until the lease is there, too.
@@ -72,13 +72,17 @@ impl Place {
         Resolved { gvk: Gvk::new("coordination.k8s.io/v1", "Lease"), plural: "leases".to_owned(), namespaced: true }
     }
 
+    fn path(&self) -> String {
+        Self::kind().path(&self.namespace, &self.name)
+    }
+
     /// Reads the lease; nothing where nobody holds any.
     ///
     /// # Errors
     ///
     /// Any answer but the lease and 404.
     pub async fn read(&self, kube: &Kube) -> Result<Option<Claim>, ApiError> {
-        match kube.send(&Call::get(Self::kind().path(&self.namespace, &self.name))).await {
+        match kube.send(&Call::get(self.path())).await {
             Ok(reply) => Claim::of(&reply).map(Some),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -93,15 +97,15 @@ struct Taken {
     revision: String,
     /// By how many seconds the server's clock is ahead of ours.
     ahead: i64,
-    /// When it was last known to be ours.
-    renewed: Instant,
+    /// When it was last known to be ours: when what made it so was sent.
+    renewed: Moment,
 }
 
 impl Taken {
-    fn of(claim: &Claim) -> Self {
+    fn of(claim: &Claim, renewed: Moment) -> Self {
         let Claim { uid, revision, server_time, .. } = claim.clone();
         let ahead = server_time.map_or(0, |now| now.saturating_sub(Timestamp::now().as_second()));
-        Self { uid, revision, ahead, renewed: Instant::now() }
+        Self { uid, revision, ahead, renewed }
     }
 
     /// The time by the server's clock.
@@ -119,14 +123,33 @@ enum State {
     Unasked,
     /// It is taken as soon as its namespace is there.
     Later,
-    /// This run holds it.
+    /// This run holds it, and has not begun its journal.
+    Taken(Taken),
+    /// This run holds it, and may write.
     Held(Taken),
     /// It was given back.
     Over,
-    /// It could not be had; why.
-    Refused(String),
+    /// It could not be had, or nothing could be written under it.
+    Refused(Refusal),
     /// It is not ours any more; why.
     Lost(String),
+}
+
+/// What kept a run from writing under its lease.
+#[derive(Debug, Clone)]
+struct Refusal {
+    why: String,
+    fault: Fault,
+    hint: String,
+}
+
+impl State {
+    fn taken(&self) -> Option<&Taken> {
+        match self {
+            Self::Taken(taken) | Self::Held(taken) => Some(taken),
+            Self::Unasked | Self::Later | Self::Over | Self::Refused(_) | Self::Lost(_) => None,
+        }
+    }
 }
 
 /// What a run has to do with the lease of its release.
@@ -171,31 +194,36 @@ impl Lease {
             && address.name == self.place.namespace
     }
 
-    /// Takes it, which `say` is told of where someone else had it.
+    /// Takes it, which `say` is told of where someone else had it. Nothing is written before it has [begun](Self::begin).
     ///
     /// # Errors
     ///
     /// Someone else holds it, and lives; a server that refuses it.
     pub(crate) async fn take(&self, kube: &Kube, plan: &str, say: Say<'_>) -> Result<(), DriverError> {
         let taking = Taking { kube, place: &self.place, holder: &self.holder, plan, say };
-        match taking.take().await {
-            Ok(taken) => drop(self.state.send_replace(State::Held(taken))),
-            Err(error) => {
-                self.state.send_replace(State::Refused(error.chain().join(": ")));
-                return Err(error);
-            }
-        }
+        let taken = taking.take().await.inspect_err(|error| self.refuse(error))?;
+        kube.renewed(self.place.path(), taken.renewed, PATIENCE);
+        self.state.send_replace(State::Taken(taken));
         Ok(())
     }
 
-    /// Says that this run can't have it: the namespace for it could not be made.
-    pub(crate) fn can_not_be_had(&self) {
-        self.state.send_replace(State::Refused(format!("the namespace {} could not be made", self.place.namespace)));
+    /// Says that things may be written under it, where it was taken and is still ours.
+    pub(crate) fn begin(&self) {
+        self.state.send_if_modified(|state| {
+            let State::Taken(taken) = &*state else { return false };
+            *state = State::Held(taken.clone());
+            true
+        });
+    }
+
+    /// Says that nothing can be written under it, and why.
+    pub(crate) fn refuse(&self, error: &DriverError) {
+        let (why, fault, hint) = (error.chain().join(": "), error.fault, error.hint.clone());
+        self.state.send_replace(State::Refused(Refusal { why, fault, hint }));
     }
 
     /// Looks for a while whether someone else takes it who has made the namespace meanwhile, and says that as an error.
     pub(crate) async fn held_by_others(&self, kube: &Kube) -> Option<DriverError> {
-        self.can_not_be_had();
         for _ in 0..LOOKS_FOR_OTHERS {
             match self.place.read(kube).await {
                 Ok(Some(claim)) => return Some(take::locked(&self.place, &claim, "is at work")),
@@ -206,52 +234,33 @@ impl Lease {
         None
     }
 
-    /// Renews it from now on, and calls `renewed` after each time; where it is lost nothing more is written.
-    pub(crate) fn keep<F>(&self, kube: &Kube, mut renewed: impl FnMut() -> F + Send + 'static)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
+    /// Renews it from now on; where it is lost nothing more is written.
+    pub(crate) fn keep(&self, kube: &Kube) {
         let beats = Arc::new(Heartbeats::every(PULSE));
-        let (kube, place, holder) = (kube.clone(), self.place.clone(), self.holder.clone());
-        let state = Arc::clone(&self.state);
+        let (place, holder, state) = (self.place.clone(), self.holder.clone(), Arc::clone(&self.state));
+        let keeping = Arc::new(Keeping { kube: kube.clone(), place, holder, state });
         beats.start(&self.place.name, move || {
-            let keeping = Keeping { kube: kube.clone(), place: place.clone(), holder: holder.clone() };
-            let (state, after) = (Arc::clone(&state), renewed());
-            async move {
-                let held = state.borrow().clone();
-                let State::Held(taken) = held else { return false };
-                match keeping.beat(taken).await {
-                    Beat::NotDue => true,
-                    Beat::Renewed(taken) => {
-                        state.send_replace(State::Held(taken));
-                        after.await;
-                        true
-                    }
-                    Beat::Lost(why) => {
-                        keeping.kube.close();
-                        state.send_replace(State::Lost(why));
-                        false
-                    }
-                }
-            }
+            let keeping = Arc::clone(&keeping);
+            async move { keeping.beat().await }
         });
         *lock(&self.beats) = Some(beats);
     }
 
-    /// Waits until this run may write: nothing is written before its lease.
+    /// Waits until this run may write: nothing is written before its lease, and before that has begun.
     ///
     /// # Errors
     ///
-    /// It is lost, or couldn't be had.
+    /// It is lost or given back, or couldn't be had.
     pub(crate) async fn held(&self) -> Result<(), DriverError> {
         let mut state = self.state.subscribe();
         // The sender is ours, so that there is always one.
-        let settled = state.wait_for(|state| !matches!(state, State::Later)).await;
+        let settled = state.wait_for(|state| !matches!(state, State::Later | State::Taken(_))).await;
+        let refused = |why: &str, fault| DriverError::new("writing under the lease", why).fault(fault);
         match settled.as_deref() {
-            Ok(State::Refused(why) | State::Lost(why)) => {
-                Err(DriverError::new("writing under the lease", why.clone()).fault(Fault::Locked))
-            }
-            Ok(State::Unasked | State::Later | State::Held(_) | State::Over) | Err(_) => Ok(()),
+            Ok(State::Refused(Refusal { why, fault, hint })) => Err(refused(why, *fault).hint(hint.as_str())),
+            Ok(State::Lost(why)) => Err(refused(why, Fault::Locked)),
+            Ok(State::Over) => Err(refused("it was given back", Fault::Locked)),
+            Ok(State::Unasked | State::Later | State::Taken(_) | State::Held(_)) | Err(_) => Ok(()),
         }
     }
 
@@ -270,12 +279,12 @@ impl Lease {
 
     /// Whether this run holds it.
     pub(crate) fn is_held(&self) -> bool {
-        matches!(*self.state.borrow(), State::Held(_))
+        self.state.borrow().taken().is_some()
     }
 
     /// The time by the server's clock, as far as it is known.
     pub(crate) fn now(&self) -> Timestamp {
-        if let State::Held(taken) = &*self.state.borrow() { taken.now() } else { Timestamp::now() }
+        self.state.borrow().taken().map_or_else(Timestamp::now, Taken::now)
     }
 
     /// Gives it back where this run holds it.
@@ -288,7 +297,7 @@ impl Lease {
         if let Some(beats) = beats {
             beats.stop(&self.place.name).await;
         }
-        let State::Held(taken) = self.state.borrow().clone() else { return Ok(()) };
+        let Some(taken) = self.state.borrow().taken().cloned() else { return Ok(()) };
         self.state.send_replace(State::Over);
         let Place { namespace, name } = &self.place;
         let delete = |revision: &str| {
@@ -304,61 +313,6 @@ impl Lease {
             Err(error) if error.is_not_found() => Ok(()),
             deleted => deleted.map(drop),
         }
-    }
-}
-
-/// What renews a lease.
-struct Keeping {
-    kube: Kube,
-    place: Place,
-    holder: Holder,
-}
-
-/// What came of one look at whether a lease is to be renewed.
-enum Beat {
-    NotDue,
-    Renewed(Taken),
-    Lost(String),
-}
-
-impl Keeping {
-    async fn beat(&self, taken: Taken) -> Beat {
-        if taken.renewed.elapsed() < RENEWED_EVERY {
-            return Beat::NotDue;
-        }
-        let began = Instant::now();
-        let answer = timeout(LIMIT, self.renew(&taken)).await.unwrap_or(Err(ApiError::Slow(LIMIT.as_secs())));
-        match answer {
-            Ok(Ok(revision)) => Beat::Renewed(Taken { revision, renewed: began, ..taken }),
-            Ok(Err(lost)) => Beat::Lost(lost),
-            Err(error) if taken.renewed.elapsed() >= PATIENCE => {
-                Beat::Lost(format!("it could not be renewed for {} s: {error}", taken.renewed.elapsed().as_secs()))
-            }
-            Err(_) => Beat::NotDue,
-        }
-    }
-
-    /// Renews it, and gives its revision; or why it is no longer ours.
-    async fn renew(&self, taken: &Taken) -> Result<Result<String, String>, ApiError> {
-        match self.send(taken, &taken.revision).await {
-            Err(error) if matches!(error.code(), Some(404 | 409 | 422)) => match self.place.read(&self.kube).await? {
-                // Someone may have labelled it, say; or the answer to our last renewal got lost.
-                Some(claim) if claim.uid == taken.uid && claim.standing(&self.holder) == Standing::Ours => {
-                    self.send(taken, &claim.revision).await.map(Ok)
-                }
-                Some(claim) => Ok(Err(format!("{} has taken it over", claim.told()))),
-                None => Ok(Err("it was deleted".to_owned())),
-            },
-            renewed => renewed.map(Ok),
-        }
-    }
-
-    async fn send(&self, taken: &Taken, revision: &str) -> Result<String, ApiError> {
-        let Place { namespace, name } = &self.place;
-        let patch = renewal(&taken.uid, revision, taken.now());
-        let call = Call::merge(&Place::kind(), namespace, name, OWN, &patch).metadata();
-        let renewed: Value = self.kube.send(&call).await?.json()?;
-        Ok(renewed["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned())
     }
 }
 

@@ -15,7 +15,7 @@ use cfrt_engine::report::Report;
 use cfrt_engine::resource::ResourceId;
 use cfrt_providers::journal::{self, End, Journal, Opening};
 use cfrt_providers::kube::access::permitted;
-use cfrt_providers::world::{Access, Sealing, Surroundings};
+use cfrt_providers::world::{Access, Sealing, Surroundings, World};
 use tokio::sync::{mpsc, watch};
 
 use crate::args::{ApplyArguments, CommonArguments, Output, WriteArguments};
@@ -82,8 +82,8 @@ fn hold_against(approved: &PlanFile, prepared: &Prepared) -> Result<(), Trouble>
 }
 
 /// Writes the record of this apply. That only saves reads: an apply that could not write it is none the worse.
-async fn remember_or_say(common: &CommonArguments) {
-    let why = match remember(common).await {
+async fn remember_or_say(common: &CommonArguments, writer: &World) {
+    let why = match remember(common, writer).await {
         Ok(()) | Err(Trouble::Interrupted) => return,
         Err(Trouble::World(error)) => error.chain().join(": "),
         Err(trouble) => trouble.to_string(),
@@ -113,7 +113,7 @@ pub(crate) async fn carry_through(
         Ended::without_a_start(Exit::Refused)
     } else if !prepared.plan.writes() {
         if meaning.remembers && prepared.forgotten && arguments.yes {
-            remember_or_say(&arguments.common).await;
+            remember_or_say(&arguments.common, &prepared.world).await;
         }
         Ended::in_step(&prepared.plan)
     } else if let Some(ended) = Ended::before_obstacles(&prepared.plan, &prepared.drivers) {
@@ -163,10 +163,13 @@ async fn carry_out_recorded(arguments: &WriteArguments, prepared: &mut Prepared,
     }
     let watcher = Watcher::new(&about.tasks, plan, Arc::clone(&world.journal));
     let options = Options::waiting(&about.facts.wait);
-    let ended = carry_out(plan, drivers, world, &options, interrupts, watcher, world.lease.lost()).await;
+    let mut ended = carry_out(plan, drivers, world, &options, interrupts, watcher, world.lease.lost()).await;
     if meaning.remembers && ended.exit == Exit::Done && ended.report.done > 0 {
         // Who is in a hurry goes without.
-        interrupts.unless_asked(remember_or_say(&arguments.common)).await.unwrap_or_default();
+        let remembering = interrupts.unless_asked(remember_or_say(&arguments.common, world));
+        if let Some(why) = lost_during(world.lease.lost(), remembering).await {
+            ended.exit = lease_lost(why);
+        }
     }
     if !ended.aborted {
         let end = End { outcome: outcome(ended.exit), exit: ended.exit.code() };
@@ -174,6 +177,22 @@ async fn carry_out_recorded(arguments: &WriteArguments, prepared: &mut Prepared,
         notes.iter().for_each(|note| say(note));
     }
     ended
+}
+
+/// Does some work, and gives why the lease was lost where that comes before its end.
+async fn lost_during<T>(lost: impl Future<Output = String>, work: impl Future<Output = T>) -> Option<String> {
+    tokio::select! {
+        biased;
+        why = lost => Some(why),
+        _ = work => None,
+    }
+}
+
+/// Tells that the lease is lost; gives the code for that.
+fn lease_lost(why: String) -> Exit {
+    let error = DriverError::new("holding the lease of the release", why).fault(Fault::Locked);
+    screen::tell(&format!("\n{}", failure::trouble(&Trouble::World(error))));
+    Exit::Locked
 }
 
 /// How a run ended, in the word of its journal.
@@ -276,12 +295,13 @@ async fn carry_out<W: Discreet>(
     let (events, mut heard) = mpsc::unbounded_channel();
     let mut run = pin!(execute(plan, drivers, world, options, stopped, events));
     let mut ticks = tokio::time::interval(TICK);
-    let (mut lost, mut why) = (pin!(lost), None);
+    let (mut lost, mut why, mut interrupted) = (pin!(lost), None, false);
     loop {
         tokio::select! {
             biased;
             Some(event) = heard.recv() => watcher.take(event),
             () = interrupts.next() => {
+                interrupted = true;
                 if stop.send_replace(true) {
                     watcher.progress.say("aborted: what was being written may be there or not");
                     return Ended { aborted: true, ..watcher.end(true, None) };
@@ -300,7 +320,6 @@ async fn carry_out<W: Discreet>(
     while let Ok(event) = heard.try_recv() {
         watcher.take(event);
     }
-    let interrupted = *stop.borrow() && why.is_none();
     watcher.end(interrupted, why)
 }
 
@@ -336,13 +355,9 @@ impl Watcher {
 
     fn end(self, interrupted: bool, lost: Option<String>) -> Ended {
         self.progress.end();
-        let exit = match lost {
-            Some(why) => {
-                let error = DriverError::new("holding the lease of the release", why).fault(Fault::Locked);
-                screen::tell(&format!("\n{}", failure::trouble(&Trouble::World(error))));
-                Exit::Locked
-            }
-            None => Exit::of_report(&self.report, interrupted),
+        let exit = match lost.map(lease_lost) {
+            Some(lost) if !interrupted => lost,
+            Some(_) | None => Exit::of_report(&self.report, interrupted),
         };
         Ended { report: self.report, outcomes: self.outcomes, interrupted, started: true, aborted: false, exit }
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::common::audit::{self, Event};
+use crate::common::faults::Faulty;
 use crate::common::judge;
 use crate::common::login::Account;
 use crate::common::process::{Ran, Running, until};
@@ -170,6 +171,58 @@ fn who_loses_the_lease_in_the_middle_writes_nothing_more_and_the_next_run_goes_o
         (scenario.get("job/long")["metadata"]["uid"].clone(), scenario.revisions()),
         (uid, vec!["1 deployed".into()])
     );
+}
+
+/// What is written once all is done: the record of the apply, and the key of plan files.
+fn records(scenario: &Scenario) -> [Option<Value>; 2] {
+    [scenario.find(&format!("secret/cfrt-{}-record", scenario.release)), scenario.find("secret/cfrt-key")]
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn who_loses_the_lease_once_all_is_done_writes_no_record_of_it_either() {
+    let scenario = Scenario::small("late");
+    scenario.values("{deployment: {enabled: false}}");
+    // The second time it is read to look at everything once more.
+    let faulty = Faulty::by(&scenario, "get */secrets/*-record 2 delay=15000\n");
+    let apply = scenario.program(&["apply", "desired.toml", "--yes"]).variable("KUBECONFIG", faulty.kubeconfig());
+    let apply = apply.start();
+    until("the release is there", || (scenario.revisions() == ["1 deployed"]).then_some(()));
+    let patch = json!({"spec": {"holderIdentity": "theirs"}, "metadata": {"annotations": {"cfrt.dev/holder": "bob"}}});
+    scenario.kubectl(&["patch", &lease(&scenario), "--type=merge", &format!("--patch={patch}")]).exits(0);
+    let ran = apply.ended().exits(8);
+    assert!(ran.stderr.contains("error: holding the lease of the release\n  caused by: bob"), "{ran}");
+    assert_eq!(records(&scenario), [None, None]);
+    faulty.all_happened();
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn an_apply_with_nothing_to_do_writes_no_record_while_someone_else_is_at_work() {
+    let scenario = Scenario::small("idle");
+    scenario.values("{deployment: {enabled: false}}");
+    judge::apply(&scenario).done();
+    scenario.kubectl(&["delete", &format!("secret/cfrt-{}-record", scenario.release)]).exits(0);
+    held_elsewhere(&scenario, 600);
+    let mark = audit::mark();
+    let ran = scenario.cfrt(&["apply", "desired.toml", "--yes"]).exits(0);
+    assert!(ran.stderr.contains("no record") && ran.stderr.contains("alice@far"), "{ran}");
+    let events = audit::since(mark, &scenario);
+    assert!(audit::mutating(&events).is_empty(), "{:#?}", audit::mutating(&events));
+    scenario.kubectl(&["delete", &lease(&scenario)]).exits(0);
+    judge::apply(&scenario).done();
+    assert!(records(&scenario).iter().all(Option::is_some), "nobody is at work any more");
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_server_that_is_away_for_longer_than_a_lease_lasts_is_waited_for_where_nobody_else_has_had_it() {
+    let scenario = Scenario::small("away");
+    scenario.values("{deployment: {enabled: false}}");
+    let faulty = Faulty::by(&scenario, "patch */configmaps/NAMESPACE 1 down=28000\n");
+    let judged = judge::apply_by(&scenario, || faulty.apply(&scenario)).done();
+    assert_eq!(scenario.revisions(), ["1 deployed"], "{}", judged.ran);
+    faulty.all_happened();
 }
 
 #[test]

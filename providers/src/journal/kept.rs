@@ -112,6 +112,10 @@ pub async fn read_hooks(
     release: &ReleaseName,
     of: &str,
 ) -> Result<Option<(Run, Vec<HookNote>)>, ApiError> {
+    // It comes from a record that anyone may have written, and goes into a path.
+    if !of.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(None);
+    }
     let object: Value = match kube.send(&Call::get(config_maps().path(&release.namespace, &name(release, of)))).await {
         Ok(reply) => reply.json()?,
         Err(error) if error.is_not_found() => return Ok(None),
@@ -193,6 +197,14 @@ mod tests {
         let many: Vec<Value> = (0..200).map(|id| journal(id, &day(id))).collect();
         assert_eq!(surplus(&release(), &many).len(), REMOVED_AT_ONCE);
         assert!(surplus(&release(), &journals[..50]).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_no_run_of_ours_is_not_looked_for() {
+        let kube = Kube::played(|path| unreachable!("{path} is asked for"));
+        for junk in ["../secrets/x", "a/b", "a?b", "%2e", "a b", "ä"] {
+            assert_eq!(read_hooks(&kube, &release(), junk).await.expect("nothing is asked"), None);
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The connection to the API server: one HTTP/2 connection, a guard before every write, and answers as bytes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cfrt_engine::driver::{DriverError, Fault};
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy;
@@ -22,8 +22,11 @@ use super::call::Call;
 use super::config::{LOG_IN, login_words};
 use super::login::Login;
 use super::refusal::refusal;
-use super::retry::{Budget, Failure, Lanes};
+use super::retry::{Budget, Failure};
 use crate::world::Access;
+
+pub(crate) use gate::Moment;
+use gate::{Gate, Shut, WouldWrite, guard};
 
 /// No answer may be larger: a list of everything that a sane namespace holds is far below.
 const LARGEST_ANSWER: usize = 256 << 20;
@@ -40,27 +43,6 @@ const PULSE_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Kube {
     client: Client,
     gate: Arc<Gate>,
-}
-
-/// What every request passes.
-#[derive(Debug, Default)]
-struct Gate {
-    /// Whether requests may write.
-    open: AtomicBool,
-    /// Whether they no longer may, since the lease under which they did is lost.
-    closed: AtomicBool,
-    /// How many requests were let through.
-    sent: AtomicUsize,
-    /// Whether the server has ever answered, so that no answer is trouble and no wrong address.
-    reached: AtomicBool,
-    /// How many are under way at once.
-    lanes: Lanes,
-}
-
-impl Gate {
-    fn of(access: Access) -> Arc<Self> {
-        Arc::new(Self { open: AtomicBool::new(access == Access::ReadWrite), ..Self::default() })
-    }
 }
 
 /// What the server answered.
@@ -250,17 +232,23 @@ impl Kube {
 
     /// How many requests were sent so far.
     pub fn sent(&self) -> usize {
-        self.gate.sent.load(Ordering::Relaxed)
+        self.gate.sent()
     }
 
     /// Lets requests through that write, from now on.
     pub fn open(&self) {
-        self.gate.open.store(true, Ordering::Relaxed);
+        self.gate.open();
+    }
+
+    /// Says when the lease at a path was last known to be ours. Once that is longer ago than it lasts, what writes waits
+    /// until it is said anew.
+    pub(crate) fn renewed(&self, path: String, renewed: Moment, lasts: Duration) {
+        self.gate.renewed(path, renewed, lasts);
     }
 
     /// Lets no request through that writes, from now on and whatever else is said.
     pub fn close(&self) {
-        self.gate.closed.store(true, Ordering::Relaxed);
+        self.gate.close();
     }
 
     /// Sends a request, and sends it again as `retry` has it: while the server puts it off or can't be had, and where doing it
@@ -287,8 +275,9 @@ impl Kube {
     }
 
     async fn send_once(&self, call: &Call) -> Result<Reply, Failure> {
-        let _lane = self.gate.lanes.enter().await;
         let request = call.request().map_err(|error| ApiError::Transport(error.to_string()))?;
+        self.gate.wait(&request).await;
+        let _lane = self.gate.lanes.enter().await;
         let answer = tokio::time::timeout(call.limit(), self.exchange(request)).await;
         answer.unwrap_or_else(|_| Err(ApiError::Slow(call.limit().as_secs()).into()))
     }
@@ -351,52 +340,12 @@ fn direct(config: &Config, gate: Arc<Gate>) -> Result<Client, kube::Error> {
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }
 
-/// The gate that every request passes: counts it, names us to the server, and lets through what writes only when it is open.
-fn guard(
-    gate: Arc<Gate>,
-) -> tower::filter::FilterLayer<impl Fn(Request<Body>) -> Result<Request<Body>, BoxError> + Clone + Send + Sync> {
-    tower::filter::FilterLayer::new(move |mut request: Request<Body>| {
-        let (open, closed) = (gate.open.load(Ordering::Relaxed), gate.closed.load(Ordering::Relaxed));
-        if (!open || closed) && !only_reads(&request) {
-            let title = format!("{} {}", request.method(), request.uri().path());
-            return Err(BoxError::from(WouldWrite { title, closed }));
-        }
-        gate.sent.fetch_add(1, Ordering::Relaxed);
-        let agent = HeaderValue::from_static(concat!("cfrt/", env!("CARGO_PKG_VERSION")));
-        request.headers_mut().insert(header::USER_AGENT, agent);
-        Ok(request)
-    })
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("{title}")]
-struct WouldWrite {
-    title: String,
-    closed: bool,
-}
-
-/// Reads, dry runs and access reviews. A dry run counts only where the query says so: the body isn't looked at.
-fn only_reads(request: &Request<Body>) -> bool {
-    let query = request.uri().query().unwrap_or_default();
-    let dry_run = query.split('&').filter(|pair| pair.starts_with("dryRun=")).eq(["dryRun=All"]);
-    let path = request.uri().path();
-    let review = path.starts_with("/apis/authorization.k8s.io/") && path.ends_with("accessreviews")
-        || path == "/apis/authentication.k8s.io/v1/selfsubjectreviews";
-    match *request.method() {
-        Method::GET | Method::HEAD => true,
-        Method::PATCH => dry_run,
-        Method::POST => review,
-        _ => false,
-    }
-}
-
 fn transport(error: kube::Error) -> Failure {
     let (mut words, mut unsent) = (Vec::new(), false);
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(error) = cause {
-        if let Some(WouldWrite { title, closed }) = error.downcast_ref() {
-            let title = title.clone();
-            return if *closed { ApiError::Closed(title) } else { ApiError::ReadOnly(title) }.into();
+        if let Some(WouldWrite { title, shut }) = error.downcast_ref() {
+            return kept_here(title.clone(), *shut);
         }
         if let Some(error) = error.downcast_ref::<AuthError>() {
             return ApiError::Transport(login_words(error)).into();
@@ -407,6 +356,18 @@ fn transport(error: kube::Error) -> Failure {
     }
     words.dedup();
     Failure { error: ApiError::Transport(words.last().cloned().unwrap_or_default()), after: None, unsent }
+}
+
+/// What is told of a request that did not pass the gate. One that is held back is sent again, and waits before that.
+fn kept_here(title: String, shut: Shut) -> Failure {
+    match shut {
+        Shut::ReadsOnly => ApiError::ReadOnly(title).into(),
+        Shut::Lost => ApiError::Closed(title).into(),
+        Shut::NotRenewed => {
+            let error = ApiError::Transport(format!("{title} was held back: the lease is not renewed"));
+            Failure { error, after: None, unsent: true }
+        }
+    }
 }
 
 /// What is told of an answer that began and did not end.
@@ -429,6 +390,7 @@ fn parse_pause(text: &str, server_time: Option<i64>) -> Option<Duration> {
     seconds.or_else(until).map(Duration::from_secs)
 }
 
+mod gate;
 #[cfg(test)]
 mod played;
 #[cfg(test)]

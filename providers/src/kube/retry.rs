@@ -111,6 +111,11 @@ pub fn is_unclear(error: &ApiError) -> bool {
     }
 }
 
+/// How long trouble of this sort is borne with.
+pub(crate) fn borne_for(error: &ApiError) -> Duration {
+    if error.code() == Some(429) { PUT_OFF } else { TROUBLE }
+}
+
 /// The pauses before what failed is tried again: each about twice as long as the one before, and none like another's.
 fn pauses() -> ExponentialBackoff {
     let growing = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE);

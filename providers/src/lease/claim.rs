@@ -7,6 +7,7 @@ use super::holder::Holder;
 use crate::drivers::object::OWN;
 use crate::kube::client::{ApiError, Reply};
 use crate::kube::fields::writer;
+use crate::kube::said::line;
 
 /// How long a lease holds without being renewed, in seconds.
 pub const DURATION: i64 = 30;
@@ -111,6 +112,14 @@ impl Claim {
         }
     }
 
+    /// Whether someone else holds it, for all that is known.
+    pub fn is_of_others(&self, than: &Holder) -> bool {
+        match self.standing(than) {
+            Standing::Lives | Standing::Held => true,
+            Standing::Free | Standing::Ours | Standing::Ended | Standing::Expired => false,
+        }
+    }
+
     /// Whether it is still what it was at another look: held by the same run, and not renewed.
     pub fn is_unmoved(&self, before: &Self) -> bool {
         (&self.uid, &self.holder.run, &self.renewed) == (&before.uid, &before.holder.run, &before.renewed)
@@ -121,7 +130,8 @@ impl Claim {
         let who = if self.holder.who.is_empty() { self.holder.run.as_str() } else { &self.holder.who };
         let since = if self.since.is_empty() { String::new() } else { format!(" since {}", self.since) };
         let plan = if self.plan.is_empty() { String::new() } else { format!(" (plan {})", self.plan) };
-        format!("{who}{since}{plan}")
+        // Whoever can write a lease can write anything into it.
+        line(&format!("{who}{since}{plan}"))
     }
 }
 
@@ -255,5 +265,8 @@ mod tests {
         assert_eq!((&lease["spec"]["leaseTransitions"], &lease["spec"]["holderIdentity"]), (&json!(1), &json!("ours")));
         assert_eq!(lease["spec"]["renewTime"], "1970-01-01T00:00:00.000000Z");
         assert_eq!(before.told(), "alice@far (plan sha256:1)");
+        let foreign = Holder { who: "\u{1b}[31malice \n".repeat(100_000), ..elsewhere() };
+        let told = held(&foreign, None).told();
+        assert!(told.starts_with("[31malice [31malice ") && told.len() < 600 && !told.contains('\n'), "{told}");
     }
 }

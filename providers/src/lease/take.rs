@@ -8,9 +8,9 @@ use tokio::time::{Instant, sleep};
 
 use super::claim::{Claim, Standing, document};
 use super::holder::Holder;
-use super::{Place, Taken};
+use super::{LIMIT, Place, Taken};
 use crate::kube::call::Call;
-use crate::kube::client::{ApiError, Kube};
+use crate::kube::client::{ApiError, Kube, Moment};
 use crate::kube::retry::{is_unclear, tries};
 
 /// How often it is looked whether a lease is renewed of whose holder nothing else is known.
@@ -52,14 +52,15 @@ impl Taking<'_> {
     ///
     /// Someone who lives holds it, as told; a server that doesn't let us have it.
     pub(super) async fn take(&self) -> Result<Taken, DriverError> {
-        let mut watched: Option<Watched> = None;
+        let (began, mut watched): (_, Option<Watched>) = (Moment::now(), None);
         let mut claim = match self.create().await? {
             Met::Nothing(taken) => return Ok(taken),
             Met::Lease(there) => *there,
         };
         for _ in 0..LOOKS {
             match self.standing(&claim, watched.as_ref()) {
-                Standing::Ours => return Ok(Taken::of(&claim)),
+                // An answer got lost, and nothing tells when its request was done.
+                Standing::Ours => return Ok(Taken::of(&claim, began)),
                 Standing::Free | Standing::Ended | Standing::Expired => {
                     if let Some(taken) = self.take_over(&claim).await? {
                         return Ok(taken);
@@ -117,10 +118,11 @@ impl Taking<'_> {
         let lease = document(namespace, name, self.holder, self.plan, None, Timestamp::now());
         let mut waits = tries();
         loop {
-            let error = match self.kube.send(&Call::create(&Place::kind(), namespace, &lease)).await {
+            let (sent, call) = (Moment::now(), Call::create(&Place::kind(), namespace, &lease).within(LIMIT));
+            let error = match self.kube.send(&call).await {
                 Ok(reply) => {
                     return Claim::of(&reply)
-                        .map(|claim| Met::Nothing(Taken::of(&claim)))
+                        .map(|claim| Met::Nothing(Taken::of(&claim, sent)))
                         .map_err(|error| self.failed(error));
                 }
                 Err(error) => error,
@@ -141,7 +143,8 @@ impl Taking<'_> {
     async fn take_over(&self, claim: &Claim) -> Result<Option<Taken>, DriverError> {
         let Place { namespace, name } = self.place;
         let lease = document(namespace, name, self.holder, self.plan, Some(claim), claim.now());
-        let taken = match self.kube.send(&Call::replace(&Place::kind(), namespace, name, &lease)).await {
+        let (sent, call) = (Moment::now(), Call::replace(&Place::kind(), namespace, name, &lease).within(LIMIT));
+        let taken = match self.kube.send(&call).await {
             Ok(reply) => Claim::of(&reply).map_err(|error| self.failed(error))?,
             Err(error) if error.is_conflict() || error.is_not_found() || is_unclear(&error) => return Ok(None),
             Err(error) => return Err(self.failed(error)),
@@ -149,7 +152,7 @@ impl Taking<'_> {
         if !claim.holder.run.is_empty() {
             (self.say)(&format!("the lease of {} was taken over: {}", claim.told(), self.why(claim)));
         }
-        Ok(Some(Taken::of(&taken)))
+        Ok(Some(Taken::of(&taken, sent)))
     }
 
     fn why(&self, claim: &Claim) -> &'static str {

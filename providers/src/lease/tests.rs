@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 
 use http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
 
 use super::*;
 
@@ -101,6 +102,7 @@ async fn taken(lease: &Lease, kube: &Kube) -> Result<Vec<String>, (Fault, String
     let say = |words: &str| lock(&said).push(words.to_owned());
     let taken = lease.take(kube, "1f0c", &say).await;
     taken.map_err(|error| (error.fault, error.chain().join(": ")))?;
+    lease.begin();
     Ok(lock(&said).clone())
 }
 
@@ -150,13 +152,19 @@ async fn kept() -> (Lease, Kube, Shared) {
     let lease = lease();
     assert_eq!(taken(&lease, &kube).await, Ok(Vec::new()));
     kube.open();
-    lease.keep(&kube, || std::future::ready(()));
+    lease.keep(&kube);
     (lease, kube, server)
 }
 
+/// Whether something else may be written within so many seconds.
+async fn may_write_within(kube: &Kube, seconds: u64) -> bool {
+    let call = Call::merge(&Place::kind(), "n", "other", "cfrt", &json!({}));
+    let written = timeout(Duration::from_secs(seconds), kube.send(&call)).await;
+    written.is_ok_and(|written| !matches!(written, Err(ApiError::Closed(_))))
+}
+
 async fn may_write(kube: &Kube) -> bool {
-    let call = Call::merge(&Place::kind(), "n", "other", OWN, &json!({}));
-    !matches!(kube.send(&call).await, Err(ApiError::Closed(_)))
+    may_write_within(kube, 1).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,15 +198,83 @@ async fn a_lease_that_someone_took_or_deleted_is_lost_and_nothing_more_is_writte
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_can_not_be_renewed_is_lost_before_anyone_else_may_have_it() {
+async fn a_lease_that_can_not_be_renewed_holds_writes_back_before_anyone_else_may_have_it_and_is_lost_in_the_end() {
     let (lease, kube, server) = kept().await;
     let began = Instant::now();
-    lock(&server).moods = vec![Mood::Down; 99];
+    lock(&server).moods = vec![Mood::Down; 9_999];
+    sleep(PATIENCE).await;
+    assert!(lease.is_held() && !may_write_within(&kube, 30).await, "it is held back");
     let why = lease.lost().await;
-    let held = began.elapsed();
-    assert!(why.starts_with("it could not be renewed for 2"), "{why}");
-    assert!((PATIENCE..Duration::from_secs(claim::DURATION.unsigned_abs())).contains(&held), "{held:?}");
+    assert!(why.starts_with("it could not be renewed for 8"), "{why}");
+    let trouble = Duration::from_secs(60);
+    assert!((PATIENCE + trouble..PATIENCE + 2 * trouble).contains(&began.elapsed()), "{:?}", began.elapsed());
     assert!(!may_write(&kube).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_held_back_is_written_once_the_server_is_there_again_and_nobody_has_had_the_lease() {
+    let (lease, kube, server) = kept().await;
+    lock(&server).moods = vec![Mood::Down; 9_999];
+    sleep(Duration::from_secs(60)).await;
+    let written = async {
+        assert!(may_write_within(&kube, 60).await, "it goes on");
+        assert!(lock(&server).lease.as_ref().is_some_and(|lease| lease["metadata"]["resourceVersion"] != "1"));
+    };
+    let back = async {
+        sleep(Duration::from_secs(3)).await;
+        lock(&server).moods.clear();
+    };
+    futures::join!(written, back);
+    assert!(lease.is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_someone_had_while_the_server_was_away_is_lost_and_nothing_that_waited_is_written() {
+    let (lease, kube, server) = kept().await;
+    lock(&server).moods = vec![Mood::Down; 9_999];
+    sleep(Duration::from_secs(40)).await;
+    let back = async {
+        sleep(Duration::from_secs(3)).await;
+        let mut server = lock(&server);
+        (server.moods, server.lease) = (Vec::new(), Some(theirs(99)));
+    };
+    let (written, ()) = futures::join!(may_write_within(&kube, 60), back);
+    assert!(!written && !lease.is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_wakes_from_a_sleep_writes_nothing_before_its_lease_is_renewed() {
+    let (lease, kube, _server) = kept().await;
+    let asleep = Moment::before_a_sleep_of(PATIENCE);
+    kube.renewed(lease.place.path(), asleep, PATIENCE);
+    lease.state.send_modify(|state| {
+        let taken = state.taken().cloned().expect("it is held");
+        *state = State::Held(Taken { renewed: asleep, ..taken });
+    });
+    assert!(!may_write(&kube).await, "the clock of the timers has not moved");
+    assert!(kube.send(&Call::get("/other")).await.is_ok(), "who only reads needs no lease");
+    assert!(may_write_within(&kube, 3).await && lease.is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_ours_from_when_it_was_asked_for_and_not_from_when_the_answer_came() {
+    let late = Duration::from_secs(3);
+    let server = Shared::default();
+    let kube = Kube::answering({
+        let server = Arc::clone(&server);
+        move |request| {
+            let (server, body) = (Arc::clone(&server), json!({"metadata": {}, "spec": {}}));
+            async move {
+                let answer = lock(&server).answer(request.method(), &body);
+                sleep(late).await;
+                answer
+            }
+        }
+    });
+    let lease = lease();
+    assert_eq!(taken(&lease, &kube).await, Ok(Vec::new()));
+    let renewed = lease.state.borrow().taken().expect("it is held").renewed;
+    assert!(renewed.elapsed() >= late, "{renewed:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,15 +294,21 @@ async fn nothing_is_written_before_a_lease_that_waits_for_its_namespace() {
     assert!(lease.lives_in(&address("v1/Namespace", "n")));
     assert!(!lease.lives_in(&address("v1/Namespace", "other")) && !lease.lives_in(&address("v1/ConfigMap", "n")));
     assert!(timeout(Duration::from_secs(99), lease.held()).await.is_err(), "it waits");
-    let (held, taken) = futures::join!(lease.held(), taken(&lease, &kube));
-    assert!(held.is_ok() && taken.is_ok());
+    lease.take(&kube, "1f0c", &|_| {}).await.expect("nobody has it");
+    assert!(timeout(Duration::from_secs(20), lease.held()).await.is_err(), "nor before it has begun");
+    lease.begin();
+    assert!(lease.held().await.is_ok());
+    lease.release(&kube).await.expect("it is ours");
+    assert!(lease.held().await.is_err(), "nor after it was given back");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_could_not_be_had_keeps_everything_else_from_being_written_and_was_not_lost() {
     let lease = lease();
     lease.wait_for_its_namespace();
-    lease.can_not_be_had();
-    assert_eq!(lease.held().await.expect_err("there is none").fault, Fault::Locked);
+    lease.refuse(&DriverError::new("creating Namespace n", "no").fault(Fault::Forbidden).hint("ask"));
+    let error = lease.held().await.expect_err("there is none");
+    assert_eq!((error.fault, error.hint.as_str()), (Fault::Forbidden, "ask"));
+    assert_eq!(error.chain().join(": "), "writing under the lease: creating Namespace n: no");
     assert!(timeout(Duration::from_secs(99), lease.lost()).await.is_err());
 }

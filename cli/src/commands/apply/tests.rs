@@ -86,21 +86,35 @@ async fn carried_out(names: &[&str], interrupts: usize) -> Ended {
     .await
 }
 
-#[tokio::test]
-async fn a_lease_that_is_lost_ends_the_waiting_and_is_no_interrupt() {
+/// A run that waits and loses its lease, and that is asked to stop before.
+async fn carried_out_until_lost(asked: bool) -> Ended {
     let plan = planned(&["waits", "a"], Action::Create);
     let watcher = Watcher::new(&about(&[("chart", &[])]).tasks, &plan, Arc::default());
+    let (ask, mut be_asked) = mpsc::unbounded_channel();
     let lost = async {
         a_while().await;
+        if asked {
+            ask.send(()).expect("it is listened to");
+            tokio::task::yield_now().await;
+        }
         "it was taken over".to_owned()
     };
-    let mut interrupts = Interrupts::of(stream::pending());
-    let ended =
-        carry_out(&plan, &Drivers::new(vec![Box::new(Told)]), &(), &Options::default(), &mut interrupts, watcher, lost)
-            .await;
-    let Ended { report, interrupted, aborted, exit, .. } = ended;
+    let next = stream::poll_fn(move |context| be_asked.poll_recv(context)).chain(stream::pending());
+    let (drivers, options) = (Drivers::new(vec![Box::new(Told)]), Options::default());
+    carry_out(&plan, &drivers, &(), &options, &mut Interrupts::of(next), watcher, lost).await
+}
+
+#[tokio::test]
+async fn a_lease_that_is_lost_ends_the_waiting_and_is_no_interrupt() {
+    let Ended { report, interrupted, aborted, exit, .. } = carried_out_until_lost(false).await;
     assert_eq!((report.done, report.not_awaited, interrupted, aborted), (1, 1, false, false));
     assert_eq!(exit, Exit::Locked);
+}
+
+#[tokio::test]
+async fn a_run_that_was_asked_to_stop_was_interrupted_also_where_it_loses_its_lease_after_that() {
+    let Ended { interrupted, aborted, exit, .. } = carried_out_until_lost(true).await;
+    assert_eq!((interrupted, aborted, exit), (true, false, Exit::Interrupted));
 }
 
 /// As long as the run needs to come as far as it can by itself.

@@ -66,23 +66,24 @@ pub(super) fn set(desired: &DesiredState<'_>) -> Result<(), Mistakes> {
 
 /// What would not arrive as it was written.
 fn lost(path: &str, value: &Spanned<DeValue<'_>>) -> Option<Mistake> {
-    let refuse = |what: String, written: &str| {
-        Some(Mistake::new(value.span(), format!("`{path}` is {what}")).label(format!("write `\"{written}\"`")))
+    // What stands there may be a password: it isn't repeated.
+    let refuse = |what: &str| {
+        Some(Mistake::new(value.span(), format!("`{path}` is {what}")).label("write it as a string, in quotes"))
     };
-    let number = |text: &str, number: Option<f64>| match number {
+    let number = |number: Option<f64>| match number {
         Some(number) if number.is_finite() && number.abs() < FIRST_LARGE => None,
         Some(number) if number.is_finite() => {
-            refuse(format!("a number that helm would turn into the float `{number:e}`"), text)
+            refuse("a number of a million or more, which helm would turn into a float")
         }
-        Some(_) | None => refuse("a number that values can't have".to_owned(), text),
+        Some(_) | None => refuse("a number that values can't have"),
     };
     match value.get_ref() {
-        DeValue::Datetime(date) => refuse("a date, which values don't have".to_owned(), &date.to_string()),
+        DeValue::Datetime(_) => refuse("a date, which values don't have"),
         DeValue::Integer(integer) => {
             let parsed = i128::from_str_radix(integer.as_str(), integer.radix()).ok();
-            number(integer.as_str(), parsed.map(|integer| integer as f64))
+            number(parsed.map(|integer| integer as f64))
         }
-        DeValue::Float(float) => number(float.as_str(), float.as_str().parse().ok()),
+        DeValue::Float(float) => number(float.as_str().parse().ok()),
         DeValue::String(_) | DeValue::Boolean(_) | DeValue::Array(_) | DeValue::Table(_) => None,
     }
 }

@@ -7,7 +7,8 @@ use http_body_util::BodyExt as _;
 use kube::client::{Body, Client};
 use tower::{BoxError, ServiceBuilder};
 
-use super::{Gate, Kube, LARGEST_ANSWER, guard};
+use super::gate::{Gate, guard};
+use super::{Kube, LARGEST_ANSWER};
 use crate::world::Access;
 
 impl Kube {

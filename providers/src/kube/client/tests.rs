@@ -1,5 +1,10 @@
 //! What passes the gate, what is told of a refusal, and what comes of a dead connection.
 
+use std::sync::atomic::AtomicUsize;
+
+use http::Method;
+
+use super::gate::only_reads;
 use crate::kube::call::Apply;
 use crate::kube::gvk::{Gvk, Resolved};
 
