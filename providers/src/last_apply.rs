@@ -23,7 +23,7 @@ use crate::drivers::release::Settings;
 use crate::drivers::release::history::ReleaseName;
 use crate::kube::call::{Apply, Call};
 use crate::kube::client::Kube;
-use crate::kube::gvk::{Gvk, Resolved};
+use crate::kube::gvk::Resolved;
 use crate::kube::state::{Revisions, State, short_digest};
 use crate::vault::hexadecimal;
 
@@ -106,7 +106,7 @@ impl LastApply {
 
     /// Reads the record of a release; one that isn't there, can't be read or makes no sense is as good as none.
     pub async fn read(kube: &Kube, release: &ReleaseName) -> Self {
-        let call = Call::get(secrets().path(&release.namespace, &name(release)));
+        let call = Call::get(Resolved::secrets().path(&release.namespace, &name(release)));
         let read = kube.send(&call).await.and_then(|reply| reply.json::<Value>());
         read.ok().and_then(|secret| Self::unpack(secret["data"]["record"].as_str()?)).unwrap_or_default()
     }
@@ -129,7 +129,7 @@ impl LastApply {
             },
             "data": {"record": packed},
         });
-        let call = Call::apply(&secrets(), &release.namespace, &name, OWN, Apply::Forced, &secret);
+        let call = Call::apply(&Resolved::secrets(), &release.namespace, &name, OWN, Apply::Forced, &secret);
         let written = kube.send(&call.metadata()).await;
         written.map(drop).map_err(|error| error.during(format!("writing Secret {}/{name}", release.namespace)))
     }
@@ -169,10 +169,6 @@ struct Stored {
     format: String,
     proofs: BTreeSet<String>,
     revisions: Revisions,
-}
-
-fn secrets() -> Resolved {
-    Resolved { gvk: Gvk::new("v1", "Secret"), plural: "secrets".to_owned(), namespaced: true }
 }
 
 fn name(release: &ReleaseName) -> String {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::blocking::blocking;
-use crate::kube::gvk::{Gvk, Resolved};
+use crate::kube::gvk::Resolved;
 use crate::kube::read::{Key, get};
 use crate::vault::Vault;
 use crate::world::World;
@@ -176,7 +176,7 @@ async fn from_cluster(
     namespace: &str,
     name: &str,
 ) -> Result<Option<Value>, DriverError> {
-    let secrets = Resolved { gvk: Gvk::new("v1", "Secret"), plural: "secrets".to_owned(), namespaced: true };
+    let secrets = Resolved::secrets();
     let wanted = Key { namespace: namespace.to_owned(), name: name.to_owned() };
     let found = get(&world.kube, &secrets, &wanted).await.map_err(|error| {
         let fault = error.fault();

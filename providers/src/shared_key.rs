@@ -11,7 +11,7 @@ use crate::drivers::object::OWN;
 use crate::drivers::release::history::ReleaseName;
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube};
-use crate::kube::gvk::{Gvk, Resolved};
+use crate::kube::gvk::Resolved;
 use crate::private;
 use crate::vault::Vault;
 
@@ -26,7 +26,7 @@ const KEY: &str = "key";
 ///
 /// A server that doesn't answer.
 pub(crate) async fn read(kube: &Kube, release: &ReleaseName) -> Result<Option<[u8; 32]>, ApiError> {
-    match kube.send(&Call::get(secrets().path(&release.namespace, NAME))).await {
+    match kube.send(&Call::get(Resolved::secrets().path(&release.namespace, NAME))).await {
         Ok(reply) => {
             let secret: Value = reply.json()?;
             let key = secret["data"][KEY].as_str().and_then(|key| BASE64_STANDARD.decode(key).ok());
@@ -50,7 +50,7 @@ pub(crate) fn id(vault: &Vault) -> String {
 /// A server that doesn't take it.
 pub async fn ensure(kube: &Kube, release: &ReleaseName) -> Result<(), DriverError> {
     let (namespace, doing) = (&release.namespace, || format!("making Secret {}/{NAME}", release.namespace));
-    match kube.send(&Call::get(secrets().path(namespace, NAME)).metadata()).await {
+    match kube.send(&Call::get(Resolved::secrets().path(namespace, NAME)).metadata()).await {
         Err(error) if error.is_not_found() => {}
         Ok(_) | Err(_) => return Ok(()),
     }
@@ -61,14 +61,10 @@ pub async fn ensure(kube: &Kube, release: &ReleaseName) -> Result<(), DriverErro
         "metadata": {"name": NAME, "namespace": namespace, "labels": {"app.kubernetes.io/managed-by": OWN}},
         "data": {KEY: BASE64_STANDARD.encode(fresh)},
     });
-    match kube.send(&Call::create(&secrets(), namespace, &secret).metadata()).await {
+    match kube.send(&Call::create(&Resolved::secrets(), namespace, &secret).metadata()).await {
         Ok(_) => Ok(()),
         // Someone else was quicker: theirs is as good.
         Err(error) if error.is_conflict() => Ok(()),
         Err(error) => Err(error.during(doing())),
     }
-}
-
-fn secrets() -> Resolved {
-    Resolved { gvk: Gvk::new("v1", "Secret"), plural: "secrets".to_owned(), namespaced: true }
 }

@@ -310,7 +310,8 @@ fn unreachable(config: &Config, error: ApiError) -> DriverError {
         ApiError::Junk(_) => NO_API_SERVER,
         ApiError::Old => TOO_OLD,
         ApiError::Status { reason, .. } if reason.is_empty() => NO_API_SERVER,
-        ApiError::Status { .. } | ApiError::Immutable { .. } | ApiError::ReadOnly(_) | ApiError::Closed(_) => "",
+        ApiError::Status { .. } | ApiError::Immutable { .. } | ApiError::Denied(_) => "",
+        ApiError::ReadOnly(_) | ApiError::Closed(_) => "",
         ApiError::Transport(_) | ApiError::Slow(_) => {
             "is the cluster up, and is this the right context? `kubectl version` asks the same server"
         }

@@ -33,6 +33,7 @@ mod order;
 mod pending;
 mod permission;
 mod plan_file;
+mod policies;
 mod record;
 mod replace;
 mod runtime;

@@ -120,6 +120,31 @@ fn a_field_that_someone_changed_after_the_plan_is_not_overwritten() {
 
 #[test]
 #[ignore = "needs a control plane, an audit log and helm"]
+fn an_object_that_someone_wants_to_keep_by_now_is_not_deleted() {
+    let scenario = Scenario::small("kept-meanwhile");
+    let removed = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "removed"}, "data": {"a": "b"}});
+    let values = |objects: &[&Value]| {
+        let hook = json!({"name": "first", "event": "pre-upgrade", "suspend": true});
+        json!({"deployment": {"enabled": false}, "hooks": [hook], "extraObjects": objects}).to_string()
+    };
+    scenario.values(&values(&[&removed]));
+    judge::apply(&scenario).done();
+    scenario.values(&values(&[]));
+    let meddle = |scenario: &Scenario| {
+        scenario.kubectl(&["annotate", "configmap", "removed", "helm.sh/resource-policy=keep"]).exits(0);
+        let resume = json!({"spec": {"suspend": false}}).to_string();
+        scenario.kubectl(&["patch", "job", "first", "--patch", &resume]).exits(0);
+    };
+    let (applied, told, code) = meddled(&scenario, "job/first", meddle);
+    let step = format!("ConfigMap {}/removed", scenario.namespace);
+    let expected =
+        format!("deleting {step}: it was changed meanwhile: no longer in the chart, kept by its resource policy");
+    assert_eq!((causes(&applied, &step), code), (expected, 6), "{told}");
+    assert!(scenario.find("configmap/removed").is_some());
+}
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
 fn a_release_that_is_uninstalled_while_it_is_waited_for_is_not_told_as_recorded() {
     for helm in Helm::BOTH {
         let scenario = Scenario::small("uninstalled");

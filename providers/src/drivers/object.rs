@@ -88,7 +88,7 @@ impl Object {
             (Action::Update | Action::Migrate, Some(document)) => {
                 drop(target.update(step, document, |resource, seen| self.diff(resource, seen)).await?);
             }
-            (Action::Delete, _) => target.delete(step.expects().map(|stamp| stamp.uid.as_str())).await?,
+            (Action::Delete, _) => target.remove(step, |resource, seen| self.diff(resource, seen)).await?,
             (Action::Replace, Some(document)) => {
                 drop(target.replace(step, document, |resource, seen| self.diff(resource, seen)).await?);
             }

@@ -28,7 +28,11 @@ impl Server {
                 self.data[key] = text.clone();
             }
         }
-        (self.code, json!({"message": "as it is", "reason": "Because"}).to_string())
+        let message = match self.code {
+            StatusCode::FORBIDDEN => "x is forbidden: User \"a\" cannot get path \"/x\"",
+            _ => "as it is",
+        };
+        (self.code, json!({"message": message, "reason": "Because"}).to_string())
     }
 }
 

@@ -120,11 +120,15 @@ impl Denied {
         Some(Self { subject: subject.to_owned(), right, why: why.trim_start_matches([':', ' ']).to_owned() })
     }
 
-    /// Whether a refusal is a quota's, a policy's or a state's, which answer with the same code as missing rights do.
-    pub fn is_by_policy(message: &str) -> bool {
-        const POLICIES: [&str; 5] =
-            ["exceeded quota", "violates PodSecurity", "admission webhook", "is being terminated", " usage per "];
-        POLICIES.iter().any(|policy| message.contains(policy))
+    /// What a server says of missing rights: in four words, or in its own where it is about a path. `None` for what it says of
+    /// anything else, as quotas, policies and states do with the same code.
+    pub(super) fn told(message: &str) -> Option<String> {
+        let of_path = || {
+            let (_, said) = message.split_once("forbidden: User \"")?;
+            let (_, said) = said.split_once("\" cannot ")?;
+            said.contains(" path \"").then(|| message.to_owned())
+        };
+        Self::parse(message).map(|denied| denied.to_string()).or_else(of_path)
     }
 }
 
@@ -149,15 +153,16 @@ fn of_step(discovery: &Discovery, brought: &BTreeMap<Gvk, Resolved>, step: &Step
     let (resource, address) = (&step.resource, &step.resource.id.address);
     if resource.driver == "release" {
         let verbs = ["get", "list", "create", "update", "patch", "delete"];
-        return verbs.map(|verb| Right::new(&core("Secret", "secrets"), &address.scope, "", verb)).into();
+        return verbs.map(|verb| Right::new(&Resolved::secrets(), &address.scope, "", verb)).into();
     }
     let gvk = Gvk::of_address(address);
     // Of a kind that no one knows nothing is written; the step itself says so.
     let Some(kind) = discovery.find(&gvk).or_else(|| brought.get(&gvk).cloned()) else { return Vec::new() };
     let right = |verb: &&str| Right::new(&kind, &address.scope, &address.name, verb);
     let mut rights: Vec<Right> = verbs(step).iter().map(right).collect();
-    if resource.driver == "hook" || !settles_at_once(resource) {
-        // Whoever waits watches all of a kind.
+    let leaves = matches!(step.change.action, Action::Replace | Action::Delete);
+    if resource.driver == "hook" || leaves || !settles_at_once(resource) {
+        // Whoever waits watches all of a kind, be it until something is gone.
         rights.extend(["list", "watch"].iter().map(|verb| right(verb).of_any()));
     }
     if let (Part::Adoption, Ok(settings)) = (&resource.id.part, adoption::Settings::deserialize(&resource.settings)) {
@@ -167,10 +172,11 @@ fn of_step(discovery: &Discovery, brought: &BTreeMap<Gvk, Resolved>, step: &Step
     rights
 }
 
-/// What is done to a step's own object. Server-side apply is a patch, and where nothing is there a creation as well.
+/// What is done to a step's own object. Server-side apply is a patch, and where nothing is there a creation as well. What bears
+/// a hook's name is read just before it runs.
 fn verbs(step: &Step) -> &'static [&'static str] {
     match step.change.action {
-        _ if step.resource.driver == "hook" => &["create", "patch", "delete"],
+        _ if step.resource.driver == "hook" => &["get", "create", "patch", "delete"],
         Action::Create => &["create", "patch"],
         Action::Update | Action::Migrate => &["patch"],
         Action::Replace => &["create", "patch", "delete"],

@@ -76,6 +76,9 @@ pub enum ApiError {
         /// The server's own words.
         message: String,
     },
+    /// The server doesn't permit it: who may not do what, with which resource, where.
+    #[error("{0}")]
+    Denied(String),
     /// No answer came.
     #[error("{0}")]
     Transport(String),
@@ -97,21 +100,31 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// What a server's answer of this code, in these words, stands for: missing rights are what it says in the words for missing
+    /// rights, since quotas, policies and states refuse with the same code.
+    pub(super) fn of_status(code: u16, reason: String, message: String) -> Self {
+        match Denied::told(&message).filter(|_| code == 403) {
+            Some(denied) => Self::Denied(denied),
+            None => Self::Status { code, reason, message },
+        }
+    }
+
     /// The HTTP status code, if the server gave one.
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),
             Self::Immutable { .. } => Some(422),
+            Self::Denied(_) => Some(403),
             Self::Transport(_) | Self::Slow(_) | Self::Junk(_) | Self::Old | Self::ReadOnly(_) | Self::Closed(_) => {
                 None
             }
         }
     }
 
-    /// What kind of trouble it is. A quota or a policy refuses with the code for missing rights, too.
+    /// What kind of trouble it is.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Status { code: 403, message, .. } if !Denied::is_by_policy(message) => Fault::Forbidden,
+            Self::Denied(_) => Fault::Forbidden,
             Self::Closed(_) => Fault::Locked,
             Self::Status { .. } | Self::Transport(_) | Self::Slow(_) => Fault::World,
             Self::Immutable { .. } | Self::Junk(_) | Self::Old | Self::ReadOnly(_) => Fault::World,
@@ -126,18 +139,7 @@ impl ApiError {
     /// The same as an error of whoever asked, with what was being done.
     pub fn during(self, doing: impl Into<String>) -> DriverError {
         let (fault, hint) = (self.fault(), self.hint());
-        DriverError::new(doing, self.in_four_words()).fault(fault).hint(hint)
-    }
-
-    /// The same; where it is about missing rights, with who, what, which and where, whichever way it came.
-    fn in_four_words(self) -> Self {
-        match self {
-            Self::Status { code: 403, reason, message } => {
-                let message = Denied::parse(&message).map_or(message, |denied| denied.to_string());
-                Self::Status { code: 403, reason, message }
-            }
-            other => other,
-        }
+        DriverError::new(doing, self).fault(fault).hint(hint)
     }
 
     /// Whether the thing isn't there, or its kind isn't.

@@ -86,6 +86,11 @@ impl Resolved {
         served.filter_map(|version| version["name"].as_str()).map(resolved).collect()
     }
 
+    /// The kind that holds secrets.
+    pub(crate) fn secrets() -> Self {
+        Self { gvk: Gvk::new("v1", "Secret"), plural: "secrets".to_owned(), namespaced: true }
+    }
+
     /// Whether it is the kind that holds secrets.
     pub(crate) fn is_secret(&self) -> bool {
         self.gvk.group.is_empty() && self.gvk.kind == "Secret"

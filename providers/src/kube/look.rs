@@ -15,10 +15,13 @@ use super::compare::{Kept, compare};
 use super::discovery::Discovery;
 use super::gvk::{Gvk, Resolved};
 use super::read::{Key, ReadError, get, read};
-use super::state::{short_digest, states};
+use super::state::states;
 use crate::last_apply::Proof;
-use crate::vault::{Vault, hexadecimal};
+use crate::vault::Vault;
 use crate::world::{Access, World};
+
+mod again;
+use again::MadeAgain;
 
 /// How many dry runs are asked for at once; more only queue at the server (kube-apiserver 1.34, measured).
 const DRY_RUNS_AT_ONCE: usize = 8;
@@ -304,37 +307,24 @@ async fn predict_once(
             Predicted::Live(Arc::new(sealed(&world.vault, resource, object)))
         }
         // Who may only read is to learn what we can tell without asking.
-        Err(ApiError::Status { code: 403, .. }) if world.access == Access::ReadOnly => Predicted::NotPermitted,
-        Err(ApiError::Immutable { fields, .. }) => made_again(world, &kind, &key, manager, body, fields).await,
-        Err(ApiError::Status { code: 400 | 409 | 422 | 500, message, .. }) => Predicted::Refused(message),
-        Err(error) => return Err(unpredictable(resource, error)),
+        Err(ApiError::Denied(_)) if world.access == Access::ReadOnly => Predicted::NotPermitted,
+        Err(ApiError::Immutable { fields, .. }) => {
+            let target = MadeAgain { kind: &kind, key: &key, manager, live };
+            let predicted = target.predicted(&world.kube, body, fields).await;
+            predicted.map_err(|error| unpredictable(resource, error))?
+        }
+        Err(error) => refused(error).map_err(|error| unpredictable(resource, error))?,
     };
     Ok(Observation::Present { live: Arc::clone(live), stamp: stamp.clone(), predicted: Some(predicted) })
 }
 
-/// What comes of an object that has to be made again: the server is asked, under another name, whether it would take it,
-/// before anything is deleted for it.
-async fn made_again(
-    world: &World,
-    kind: &Resolved,
-    key: &Key,
-    manager: &str,
-    mut body: Value,
-    immutable: Vec<String>,
-) -> Predicted {
-    // Their names say what they are, so that they can be asked for under no other.
-    if kind.gvk.is_crd() || kind.gvk.kind == "Namespace" {
-        return Predicted::Immutable(immutable);
-    }
-    let name = format!("cfrt-{}", hexadecimal(&short_digest(key.name.as_bytes())));
-    body["metadata"]["name"] = Value::from(name.as_str());
-    let call = Call::apply(kind, &key.namespace, &name, manager, Apply::DryRun, &body);
-    match world.kube.send(&call).await {
-        // An address that the object itself still has can be had again once it is gone.
-        Err(ApiError::Status { code: 400 | 422, message, .. }) if !message.contains("already allocated") => {
-            Predicted::Refused(message)
+/// What a server says against a request, however often it is asked. What is trouble or a missing right stays an error.
+fn refused(error: ApiError) -> Result<Predicted, ApiError> {
+    match error {
+        ApiError::Status { code: 400 | 403 | 409 | 422 | 500, message, .. } | ApiError::Immutable { message, .. } => {
+            Ok(Predicted::Refused(message))
         }
-        Ok(_) | Err(_) => Predicted::Immutable(immutable),
+        other => Err(other),
     }
 }
 
@@ -376,3 +366,6 @@ fn unreadable(error: ReadError) -> DriverError {
 fn unpredictable(resource: &Resource, error: ApiError) -> DriverError {
     error.during(format!("asking for a dry run of {}", resource.id.address.short()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 
-use super::access::Denied;
 use super::client::ApiError;
 use super::immutable::is_immutable;
 
@@ -40,12 +39,10 @@ struct Cause {
 pub(super) fn refusal(code: u16, body: &[u8]) -> ApiError {
     match serde_json::from_slice::<Status>(body) {
         Ok(status) if !status.message.is_empty() => {
-            let message = Denied::parse(&status.message).filter(|_| code == 403).map(|denied| denied.to_string());
-            let message = without_raw_values(&message.unwrap_or_else(|| without_large_values(&status)));
-            let message = shortened(message);
+            let message = shortened(without_raw_values(&without_large_values(&status)));
             match immutable(&status) {
                 Some(fields) if code == 422 => ApiError::Immutable { fields, message },
-                Some(_) | None => ApiError::Status { code, message, reason: status.reason },
+                Some(_) | None => ApiError::of_status(code, status.reason, message),
             }
         }
         Ok(_) | Err(_) => {

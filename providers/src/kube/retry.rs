@@ -80,7 +80,7 @@ impl Failure {
             ApiError::Status { code: 500 | 502 | 504, .. } if harmless => Remedy::Again(TROUBLE),
             ApiError::Transport(_) | ApiError::Slow(_) if harmless || self.unsent => Remedy::Again(TROUBLE),
             ApiError::Status { .. } | ApiError::Transport(_) | ApiError::Slow(_) => Remedy::Over,
-            ApiError::Immutable { .. } | ApiError::Junk(_) | ApiError::Old => Remedy::Over,
+            ApiError::Immutable { .. } | ApiError::Denied(_) | ApiError::Junk(_) | ApiError::Old => Remedy::Over,
             ApiError::ReadOnly(_) | ApiError::Closed(_) => Remedy::Over,
         }
     }
@@ -106,7 +106,8 @@ pub fn is_unclear(error: &ApiError) -> bool {
         _ if is_by_webhook(error) || is_final(error) => false,
         ApiError::Status { code, .. } => matches!(code, 500 | 502 | 503 | 504),
         ApiError::Transport(_) | ApiError::Slow(_) | ApiError::Junk(_) => true,
-        ApiError::Immutable { .. } | ApiError::Old | ApiError::ReadOnly(_) | ApiError::Closed(_) => false,
+        ApiError::Immutable { .. } | ApiError::Denied(_) | ApiError::Old => false,
+        ApiError::ReadOnly(_) | ApiError::Closed(_) => false,
     }
 }
 
@@ -229,6 +230,7 @@ mod tests {
             (status(409), false, over, over, false),
             (status(410), false, over, over, false),
             (status(422), false, over, over, false),
+            (ApiError::Denied(String::new()), false, over, over, false),
             (ApiError::Old, false, over, over, false),
             (ApiError::ReadOnly(String::new()), false, over, over, false),
         ];

@@ -62,7 +62,7 @@ pub(crate) struct Refusal {
 impl From<Refusal> for DriverError {
     fn from(refusal: Refusal) -> Self {
         let Refusal { doing, code, reason, message } = refusal;
-        let error = ApiError::Status { code, reason, message };
+        let error = ApiError::of_status(code, reason, message);
         error.during(doing).hint("waiting until something is ready needs the verbs list and watch")
     }
 }
@@ -323,17 +323,24 @@ mod tests {
     #[test]
     fn a_refused_watch_is_told_at_once_and_other_errors_are_not() {
         let (mut keeper, seen) = watching("jobs");
+        let said = |code| match code {
+            403 => {
+                r#"jobs is forbidden: User "a" cannot list resource "jobs" in API group "batch" in the namespace "n""#
+            }
+            _ => "no",
+        };
         let failure = |code| {
-            let status = kube::core::Status { code, message: "no".to_owned(), ..Default::default() };
+            let status = kube::core::Status { code, message: said(code).to_owned(), ..Default::default() };
             watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
         };
         keeper.failed(&failure(500));
         assert_eq!(seen.borrow().sight("a", &Written::default(), None), None);
-        for (code, fault) in [(403, Fault::Forbidden), (401, Fault::World)] {
+        let denied = "a may not list jobs.batch in namespace n";
+        for (code, fault, why) in [(403, Fault::Forbidden, denied), (401, Fault::World, "no")] {
             keeper.failed(&failure(code));
             let sight = seen.borrow().sight("a", &Written::default(), None).expect("it is told");
             let error = sight.told().expect_err("it is refused");
-            assert_eq!((error.fault, error.chain().join(": ")), (fault, "listing jobs in namespace n: no".to_owned()));
+            assert_eq!((error.fault, error.chain().join(": ")), (fault, format!("listing jobs in namespace n: {why}")));
         }
         keeper.take(Init, BTreeMap::new);
         keeper.take(InitDone, BTreeMap::new);

@@ -21,7 +21,7 @@ use super::retry::{is_unclear, tries, until_served};
 use super::said::line;
 use crate::world::World;
 
-mod replace;
+mod remove;
 
 /// What can be done about a webhook that doesn't answer, and without whose answer nothing is let in.
 const HELP_A_WEBHOOK: &str = "bring up what is behind the webhook; where that is gone for good, delete its webhook configuration, without \
@@ -138,7 +138,7 @@ impl<'a> Target<'a> {
                 Again::From(now) => seen = now,
             }
         }
-        Err(self.others())
+        Err(self.others("updating"))
     }
 
     /// Patches an object that is there by what `operations` make of it as it was seen last.
@@ -162,7 +162,7 @@ impl<'a> Target<'a> {
                 Again::From(now) => seen = now,
             }
         }
-        Err(self.others())
+        Err(self.others("updating"))
     }
 
     /// What is to be done after a write: nothing more, or the same from what is there now.
@@ -181,10 +181,13 @@ impl<'a> Target<'a> {
             written => return written.map(Again::Over).map_err(|error| self.refused("updating", error)),
         };
         let Some(pause) = pauses.next() else {
-            return Err(if error.is_conflict() { self.others() } else { self.refused("updating", error) });
+            return Err(if error.is_conflict() { self.others("updating") } else { self.refused("updating", error) });
         };
         tokio::time::sleep(pause).await;
-        let (now, change) = self.same_again(step, diff).await?;
+        let Some(live) = self.there().await? else {
+            return Err(self.stale("updating", ApiError::Transport("it was deleted meanwhile".to_owned())));
+        };
+        let (now, change) = self.same_again("updating", step, live, diff).await?;
         match &now {
             Observation::Present { live, .. } if change.action == Action::Keep => {
                 Ok(Again::Over(self.written(Value::clone(live))))
@@ -193,8 +196,8 @@ impl<'a> Target<'a> {
         }
     }
 
-    fn others(&self) -> DriverError {
-        self.stale("updating", ApiError::Transport("others keep writing to it".to_owned()))
+    fn others(&self, doing: &str) -> DriverError {
+        self.stale(doing, ApiError::Transport("others keep writing to it".to_owned()))
     }
 
     async fn update_once(&self, mut body: Value, live: &Value, uid: &str, revision: &str) -> Result<Value, ApiError> {
@@ -238,15 +241,14 @@ impl<'a> Target<'a> {
             .ok_or_else(|| self.failed("preparing", "a secret value in it can't be had again"))
     }
 
-    /// Reads an object again that moved under our hands: what the plan showed must still be what happens.
+    /// Decides anew about an object that moved under our hands: what the plan showed must still be what happens.
     async fn same_again(
         &self,
+        doing: &str,
         step: &Step,
+        live: Value,
         diff: impl Fn(&Resource, &Observation) -> Change,
     ) -> Result<(Observation, Change), DriverError> {
-        let Some(live) = self.there().await? else {
-            return Err(self.stale("updating", ApiError::Transport("it was deleted meanwhile".to_owned())));
-        };
         let found = live.clone();
         let seen = seen(self.world, self.resource, live).await?;
         let was_predicted = matches!(step.seen, Observation::Present { predicted: Some(_), .. });
@@ -258,12 +260,12 @@ impl<'a> Target<'a> {
             None => Ok((seen, moved)),
             Some(what) => {
                 let told = told(&what, &found, |value| self.world.concealed(self.resource, value));
-                Err(self.stale("updating", ApiError::Transport(told)))
+                Err(self.stale(doing, ApiError::Transport(told)))
             }
         }
     }
 
-    /// Deletes the object that the plan saw, and what depends on it in the background.
+    /// Deletes what ran as a hook, by its uid, and what depends on it in the background.
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@
 //! - What is updated, or whose ownership moves: against what was there before the run, and what the plan says that comes after.
 //!   An item of a list that has no name may stand at another place of it than before, and a quantity be written another way.
 //! - A JSON patch: each operation against a field of the plan; it may test, and regroup who manages fields.
-//! - A deletion: that it is of one uid.
+//! - A deletion: that it is of one uid, and of an object also of one revision; a hook's goes in whatever state it is.
 //!
 //! What names the object, and in which revision, is free; the bodies of Secrets are nowhere to be seen. Values that the plan
 //! masks are held against nothing but that it says that they move. What a body leaves out, which an apply takes away, is not
@@ -33,7 +33,8 @@ pub(super) fn judge(announced: &Announced, step: &Step, event: &Event) -> Result
     let body = &event.0["requestObject"];
     match (event.verb(), body) {
         _ if event.resource() == "secrets" => Ok(()),
-        ("delete", body) => of_one_uid(body),
+        ("delete", body) if step.is_hook() => of_one_uid(body),
+        ("delete", body) => of_one_uid(body).and_then(|()| of_one_revision(body)),
         (_, Value::Array(operations)) => {
             let known = Known::of(announced, &step.address);
             let more: Vec<&Value> = operations.iter().filter(|operation| !operates(&known, operation)).collect();
@@ -50,10 +51,21 @@ pub(super) fn judge(announced: &Announced, step: &Step, event: &Event) -> Result
 ///
 /// It names no uid.
 pub(super) fn of_one_uid(body: &Value) -> Result<(), String> {
-    match body.pointer("/preconditions/uid").and_then(Value::as_str) {
-        Some(uid) if !uid.is_empty() => Ok(()),
-        Some(_) | None => Err(format!("it deletes whatever is there: {body}")),
-    }
+    if is_said(body, "uid") { Ok(()) } else { Err(format!("it deletes whatever is there: {body}")) }
+}
+
+/// Fails a deletion that takes an object in whatever state it finds it.
+///
+/// # Errors
+///
+/// It names no resourceVersion.
+fn of_one_revision(body: &Value) -> Result<(), String> {
+    let is_said = is_said(body, "resourceVersion");
+    if is_said { Ok(()) } else { Err(format!("it deletes whatever became of it: {body}")) }
+}
+
+fn is_said(deletion: &Value, precondition: &str) -> bool {
+    deletion["preconditions"][precondition].as_str().is_some_and(|said| !said.is_empty())
 }
 
 fn document(announced: &Announced, step: &Step, body: &Value) -> Result<(), String> {

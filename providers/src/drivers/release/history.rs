@@ -14,7 +14,7 @@ use crate::drivers::object::OWN;
 use crate::helm::record::{self, Revision, Status};
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube, Reply};
-use crate::kube::gvk::{Gvk, Resolved};
+use crate::kube::gvk::Resolved;
 use crate::kube::retry::{is_unclear, tries};
 
 mod broken_off;
@@ -158,12 +158,8 @@ impl Record {
     }
 }
 
-fn secrets() -> Resolved {
-    Resolved { gvk: Gvk::new("v1", "Secret"), plural: "secrets".to_owned(), namespaced: true }
-}
-
 fn list(release: &ReleaseName, more: &str) -> Call {
-    let path = secrets().collection(&release.namespace);
+    let path = Resolved::secrets().collection(&release.namespace);
     Call::get(format!("{path}?labelSelector=owner%3Dhelm,name%3D{}{more}", release.name))
 }
 
@@ -254,7 +250,7 @@ fn opened_by_others(release: &ReleaseName, newest: &Record) -> DriverError {
 
 /// Creates a record. Where the answer got lost, the server may have made it all the same, and it is ours.
 async fn create(kube: &Kube, release: &ReleaseName, secret: &Value) -> Result<Record, DriverError> {
-    let call = Call::create(&secrets(), &release.namespace, secret).metadata();
+    let call = Call::create(&Resolved::secrets(), &release.namespace, secret).metadata();
     let name = secret["metadata"]["name"].as_str().unwrap_or_default();
     let mut waits = tries();
     loop {
@@ -263,16 +259,16 @@ async fn create(kube: &Kube, release: &ReleaseName, secret: &Value) -> Result<Re
             Err(error) => error,
         };
         if error.is_conflict() {
-            let call = Call::get(secrets().path(&release.namespace, name));
+            let call = Call::get(Resolved::secrets().path(&release.namespace, name));
             let there = kube.send(&call).await.and_then(|reply| reply.json::<Record>());
-            let there = there.map_err(|error| refused(opening(release), error))?;
+            let there = there.map_err(|error| error.during(opening(release)))?;
             let sent = secret["data"]["release"].as_str();
             let same = there.data.as_ref().is_some_and(|data| data.release.as_deref() == sent);
             return if same { Ok(there) } else { Err(opened_by_others(release, &there)) };
         }
         match waits.next().filter(|_| is_unclear(&error)) {
             Some(wait) => tokio::time::sleep(wait).await,
-            None => return Err(refused(opening(release), error)),
+            None => return Err(error.during(opening(release))),
         }
     }
 }
@@ -286,7 +282,7 @@ pub async fn touch(kube: &Kube, release: &ReleaseName, opened: &Opened) -> bool 
         {"op": "test", "path": "/metadata/labels/status", "value": opened.status},
         {"op": "add", "path": "/metadata/labels/modifiedAt", "value": now.to_string()},
     ]);
-    let call = Call::patch(&secrets(), &release.namespace, &opened.secret, OWN, &operations);
+    let call = Call::patch(&Resolved::secrets(), &release.namespace, &opened.secret, OWN, &operations);
     let touched = kube.send(&call.metadata().within(LONGEST_TOUCH)).await;
     // 422 is what a test says that fails. Whatever else went wrong may go well the next time.
     touched.err().is_none_or(|error| !matches!(error.code(), Some(404 | 422)))
@@ -387,12 +383,12 @@ async fn rewrite_for(
     let doing = || format!("closing the release record {}/{name}", release.namespace);
     let failed = |error: ApiError| match error.is_not_found() {
         true => taken_over(release, "its record is gone: someone has uninstalled it meanwhile".to_owned()),
-        false => refused(doing(), error),
+        false => error.during(doing()),
     };
     let unwritable = |error| DriverError::new(doing(), error);
     let (mut waits, mut written) = (tries(), None);
     loop {
-        let reply = kube.send(&Call::get(secrets().path(&release.namespace, name))).await.map_err(failed)?;
+        let reply = kube.send(&Call::get(Resolved::secrets().path(&release.namespace, name))).await.map_err(failed)?;
         let stored: Record = reply.json().map_err(failed)?;
         let secret: Value = reply.json().map_err(failed)?;
         let found = Found { age: stored.age(now(&reply)), run: stored.run().cloned(), uid: stored.metadata.uid };
@@ -408,7 +404,7 @@ async fn rewrite_for(
         if let Some(run) = run {
             secret["metadata"]["annotations"][RUN] = json!(run);
         }
-        let replace = Call::replace(&secrets(), &release.namespace, name, &secret);
+        let replace = Call::replace(&Resolved::secrets(), &release.namespace, name, &secret);
         let Err(error) = kube.send(&replace).await else { return Ok(revision) };
         written = Some((found.uid, secret["data"]["release"].clone(), revision));
         match waits.next().filter(|_| error.is_conflict() || is_unclear(&error)) {
@@ -436,12 +432,12 @@ fn surplus(all: &[Record]) -> Vec<(String, String)> {
 
 async fn prune(kube: &Kube, release: &ReleaseName, surplus: Vec<(String, String)>) -> Result<(), DriverError> {
     for (name, uid) in surplus {
-        let call = Call::delete(&secrets(), &release.namespace, &name, Some(&uid));
+        let call = Call::delete(&Resolved::secrets(), &release.namespace, &name, Some(&uid));
         match kube.send(&call).await {
             Ok(_) => {}
             // Gone, or another one by now.
             Err(error) if error.is_not_found() || error.is_conflict() => {}
-            Err(error) => return Err(refused(format!("removing the old release record {name}"), error)),
+            Err(error) => return Err(error.during(format!("removing the old release record {name}"))),
         }
     }
     Ok(())
@@ -453,13 +449,7 @@ fn now(reply: &Reply) -> Timestamp {
 }
 
 fn unreadable(release: &ReleaseName, error: ApiError) -> DriverError {
-    refused(format!("reading the records of release {}/{}", release.namespace, release.name), error)
-}
-
-fn refused(doing: String, error: ApiError) -> DriverError {
-    let forbidden = error.code() == Some(403);
-    let error = DriverError::new(doing, error);
-    if forbidden { error.fault(Fault::Forbidden) } else { error }
+    error.during(format!("reading the records of release {}/{}", release.namespace, release.name))
 }
 
 #[cfg(test)]

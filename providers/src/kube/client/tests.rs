@@ -170,9 +170,26 @@ async fn what_would_be_done_twice_is_sent_again_only_where_nothing_was_done() {
 #[test]
 fn what_refuses_for_another_reason_than_rights_is_no_matter_of_rights() {
     let refused = |message: &str| {
-        let message = message.to_owned();
-        ApiError::Status { code: 403, reason: "Forbidden".to_owned(), message }.fault()
+        let error = ApiError::of_status(403, "Forbidden".to_owned(), message.to_owned());
+        assert_eq!(error.code(), Some(403));
+        (error.fault(), error.to_string())
     };
-    assert_eq!(refused("viewer may not list secrets in namespace n"), Fault::Forbidden);
-    assert_eq!(refused("pods \"a\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1"), Fault::World);
+    let missing = "secrets is forbidden: User \"viewer\" cannot list resource \"secrets\" in API group \"\" in the namespace \"n\"";
+    assert_eq!(refused(missing), (Fault::Forbidden, "viewer may not list secrets in namespace n".to_owned()));
+    for path in
+        ["forbidden: User \"a\" cannot get path \"/apis\"", "x is forbidden: User \"a\" cannot get path \"/api\": no"]
+    {
+        assert_eq!(refused(path), (Fault::Forbidden, path.to_owned()));
+    }
+    for other in [
+        "pods \"a\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1",
+        "unable to create new content in namespace n because it is being terminated",
+        "deployments.apps \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+        "admission webhook \"w\" denied the request: no path \"/\"",
+        "serviceaccounts \"a\" is forbidden: not here",
+    ] {
+        assert_eq!(refused(other), (Fault::World, other.to_owned()));
+    }
+    let elsewhere = ApiError::of_status(409, String::new(), missing.to_owned());
+    assert_eq!((elsewhere.code(), elsewhere.fault()), (Some(409), Fault::World));
 }

@@ -1,11 +1,12 @@
 //! What becomes of writes that meet others, and of those whose answer got lost.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use cfrt_engine::driver::{Predicted, Stamp};
 use cfrt_engine::resource::{Address, ResourceId, Trigger};
 use cfrt_engine::task::TaskId;
 use http::{Method, StatusCode};
+use http_body_util::BodyExt as _;
 
 use super::*;
 use crate::kube::client::Kube;
@@ -149,7 +150,7 @@ async fn whatever_else_a_server_refuses_is_told_in_its_words() {
         (refused.fault, refused.chain().join(": ")),
         (Fault::World, "updating Widget n/a: an error in our request".to_owned())
     );
-    assert_eq!(updated(StatusCode::FORBIDDEN, Some("old")).await.fault, Fault::Forbidden);
+    assert_eq!(updated(StatusCode::FORBIDDEN, Some("old")).await.fault, Fault::World, "no right is missing");
 }
 
 #[test]
@@ -201,4 +202,65 @@ async fn a_creation_whose_answer_got_lost_is_done_where_it_is_there_as_it_was_se
     assert_eq!(lost(Some(owned("helm", 2))).await, (Err(Fault::Stale), 1));
     assert_eq!(lost(Some(owned("someone", 1))).await, (Err(Fault::Stale), 1));
     assert_eq!(lost(None).await, (Err(Fault::World), 9), "tried anew 8 times");
+}
+
+/// How a deletion fares where the object has moved to this by then, and which revisions were to be deleted.
+async fn removed(
+    there: Option<Value>,
+    diff: impl Fn(&Resource, &Observation) -> Change,
+) -> (Result<(), String>, Vec<String>) {
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = Arc::clone(&asked);
+    let kube = Kube::answering(move |request| {
+        let (there, noted) = (there.clone(), Arc::clone(&noted));
+        async move {
+            let (head, body) = request.into_parts();
+            if head.method == Method::GET {
+                let found = there.map(|there| (StatusCode::OK, there.to_string()));
+                return found.unwrap_or((StatusCode::NOT_FOUND, r#"{"message": "not found"}"#.to_owned()));
+            }
+            let body = body.collect().await.expect("it is in memory").to_bytes();
+            let options: Value = serde_json::from_slice(&body).expect("it is JSON");
+            let Value::String(revision) = &options["preconditions"]["resourceVersion"] else { panic!("{options}") };
+            let is_now = there.is_some_and(|there| there["metadata"]["resourceVersion"] == **revision);
+            assert_eq!(options["preconditions"]["uid"], "old");
+            noted.lock().unwrap().push(revision.clone());
+            let code = if is_now { StatusCode::OK } else { StatusCode::CONFLICT };
+            (code, r#"{"message": "it moved"}"#.to_owned())
+        }
+    });
+    let (world, mut step) = (World::played(kube), step());
+    step.change = Change::of(Action::Delete);
+    let target = Target::new(&world, &step.resource, "helm").expect("its kind is known");
+    let removed = target.remove(&step, diff).await.map_err(|error| {
+        assert_eq!(error.fault, Fault::Stale);
+        error.chain().join(": ")
+    });
+    let asked = asked.lock().unwrap().clone();
+    (removed, asked)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_moved_is_deleted_only_where_it_would_still_be() {
+    let moved = |uid: &str| {
+        let mut live = live(uid);
+        live["metadata"]["resourceVersion"] = json!("8");
+        live
+    };
+    let still = |_: &Resource, _: &Observation| Change::of(Action::Delete);
+    assert_eq!(removed(Some(live("old")), still).await, (Ok(()), vec!["7".to_owned()]));
+    let both = vec!["7".to_owned(), "8".to_owned()];
+    assert_eq!(removed(Some(moved("old")), still).await, (Ok(()), both), "nothing that matters moved");
+    let kept = |_: &Resource, _: &Observation| Change::of(Action::Keep).because("kept by its resource policy");
+    let told = "deleting Widget n/a: it was changed meanwhile: kept by its resource policy";
+    assert_eq!(removed(Some(moved("old")), kept).await, (Err(told.to_owned()), vec!["7".to_owned()]));
+    let refused = |_: &Resource, _: &Observation| Change::of(Action::Refuse).because("no");
+    let told = "deleting Widget n/a: it was changed meanwhile: no";
+    assert_eq!(removed(Some(moved("old")), refused).await.0, Err(told.to_owned()));
+    let told = "deleting Widget n/a: another one has taken its place";
+    assert_eq!(removed(Some(moved("new")), still).await, (Err(told.to_owned()), vec!["7".to_owned()]));
+    assert_eq!(removed(None, still).await, (Ok(()), vec!["7".to_owned()]), "it is gone");
+    let mut going = moved("old");
+    going["metadata"]["deletionTimestamp"] = json!("2026-11-23T03:30:00Z");
+    assert_eq!(removed(Some(going), kept).await, (Ok(()), vec!["7".to_owned()]), "the answer may have got lost");
 }

@@ -5,8 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    ABANDONED_AFTER, Found, Opened, PLAN_AGAIN, Record, ReleaseName, Seen, opening, rewrite, rewrite_for, secrets,
-    unreadable,
+    ABANDONED_AFTER, Found, Opened, PLAN_AGAIN, Record, ReleaseName, Seen, opening, rewrite, rewrite_for, unreadable,
 };
 use crate::drivers::release::at_work;
 use crate::drivers::release::next::Busy;
@@ -14,6 +13,7 @@ use crate::helm::record::{self, Status};
 use crate::journal::{self, HookNote};
 use crate::kube::call::Call;
 use crate::kube::client::{ApiError, Kube};
+use crate::kube::gvk::Resolved;
 use crate::lease::claim::Standing;
 use crate::world::{Access, World};
 
@@ -87,7 +87,7 @@ pub async fn abandon(
     run: Option<&String>,
 ) -> Result<(), DriverError> {
     let secret = name(release, revision);
-    let stored = kube.send(&Call::get(secrets().path(&release.namespace, &secret))).await;
+    let stored = kube.send(&Call::get(Resolved::secrets().path(&release.namespace, &secret))).await;
     let stored: Record = stored.and_then(|reply| reply.json()).map_err(|error| unreadable(release, error))?;
     if let Some(hook) = at_work::hook(kube, &release.namespace, &stored.decode()?).await? {
         return Err(Busy::Hook(hook).error(release));
@@ -145,7 +145,7 @@ pub async fn reopen(
 ) -> Result<Opened, DriverError> {
     let Reopening { revision, planned, left_by, run } = reopening;
     let secret = name(release, revision);
-    let stored = kube.send(&Call::get(secrets().path(&release.namespace, &secret)).metadata()).await;
+    let stored = kube.send(&Call::get(Resolved::secrets().path(&release.namespace, &secret)).metadata()).await;
     let reply = stored.map_err(|error| unreadable(release, error))?;
     let stored: Record = reply.json().map_err(|error| unreadable(release, error))?;
     let planned = planned.first().map(|seen| seen.uid.as_str());

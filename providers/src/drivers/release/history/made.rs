@@ -4,13 +4,14 @@ use cfrt_engine::change::Moved;
 use cfrt_engine::driver::DriverError;
 use serde_json::json;
 
-use super::{ABANDONED_AFTER, History, Left, Record, ReleaseName, all, secrets, unreadable};
+use super::{ABANDONED_AFTER, History, Left, Record, ReleaseName, all, unreadable};
 use crate::blocking::blocking;
 use crate::drivers::object::OWN;
 use crate::helm::record::Revision;
 use crate::kube::call::Call;
 use crate::kube::client::Kube;
 use crate::kube::fields::maker;
+use crate::kube::gvk::Resolved;
 
 impl History {
     /// The revision that was applied last: ours, or where we never made one the newest.
@@ -67,7 +68,7 @@ pub async fn ours(kube: &Kube, release: &ReleaseName) -> Result<Option<Revision>
     let (records, _) = all(kube, release).await?;
     let newest = records.into_iter().filter(Record::is_ours).max_by_key(Record::revision);
     let Some(newest) = newest else { return Ok(None) };
-    let call = Call::get(secrets().path(&release.namespace, &newest.metadata.name));
+    let call = Call::get(Resolved::secrets().path(&release.namespace, &newest.metadata.name));
     let record = kube.send(&call).await.and_then(|reply| reply.json::<Record>());
     let record = record.map_err(|error| unreadable(release, error))?;
     blocking(move || record.decode()).await.map(Some)

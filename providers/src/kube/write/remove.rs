@@ -1,4 +1,4 @@
-//! Objects of which a field can't change: deleted, waited for until they are gone, and made again.
+//! Objects that are to go, for good or to be made again: deleted as the plan saw them, and waited for until they are gone.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use cfrt_engine::resource::{Document, Resource};
 use futures::stream::StreamExt as _;
 use serde_json::Value;
 
-use super::Target;
+use super::{Target, Unforeseen, told};
 use crate::kube::call::Call;
 use crate::kube::client::ApiError;
 use crate::kube::holding::holding;
@@ -32,14 +32,28 @@ impl Target<'_> {
         document: &Document,
         diff: impl Fn(&Resource, &Observation) -> Change,
     ) -> Result<Value, DriverError> {
-        let live = self.delete_as_seen(step, diff).await?;
+        let live = self.delete_as_seen("replacing", step, diff).await?;
         self.gone().await?;
         self.make("making again", document, &live, "someone else made it anew as soon as it was gone").await
+    }
+
+    /// Deletes the object that the plan saw, and what depends on it in the background. That it is gone already is fine.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the server says against it; an object that moved so that the plan no longer fits.
+    pub async fn remove(
+        &self,
+        step: &Step,
+        diff: impl Fn(&Resource, &Observation) -> Change,
+    ) -> Result<(), DriverError> {
+        self.delete_as_seen("deleting", step, diff).await.map(drop)
     }
 
     /// Deletes the very state of the object that the plan saw, and gives it; one that moved elsewhere is read again.
     async fn delete_as_seen(
         &self,
+        doing: &str,
         step: &Step,
         diff: impl Fn(&Resource, &Observation) -> Change,
     ) -> Result<Value, DriverError> {
@@ -48,16 +62,42 @@ impl Target<'_> {
             let (namespace, name) = (&self.key.namespace, &self.key.name);
             let call = Call::delete(&self.kind, namespace, name, Some(&stamp.uid)).of_revision(&stamp.revision);
             match self.world.kube.send(&call).await {
-                Err(error) if error.is_conflict() => {
-                    let Some(pause) = pauses.next() else { break };
-                    tokio::time::sleep(pause).await;
-                    seen = self.same_again(step, &diff).await?.0;
-                }
-                Err(error) if !error.is_not_found() => return Err(self.refused("replacing", error)),
+                Err(error) if error.is_conflict() => {}
+                Err(error) if !error.is_not_found() => return Err(self.refused(doing, error)),
                 Ok(_) | Err(_) => return Ok(Value::clone(live)),
             }
+            let Some(pause) = pauses.next() else { break };
+            tokio::time::sleep(pause).await;
+            match self.still_to_go(doing, step, &stamp.uid, &diff).await? {
+                Some(now) => seen = now,
+                None => return Ok(Value::clone(live)),
+            }
         }
-        Err(self.stale("replacing", ApiError::Transport("others keep writing to it".to_owned())))
+        Err(self.others(doing))
+    }
+
+    /// Reads an object again that moved before it could be deleted; none where it is gone or on its way, as after a deletion
+    /// whose answer got lost.
+    async fn still_to_go(
+        &self,
+        doing: &str,
+        step: &Step,
+        uid: &str,
+        diff: impl Fn(&Resource, &Observation) -> Change,
+    ) -> Result<Option<Observation>, DriverError> {
+        let Some(live) = self.there().await? else { return Ok(None) };
+        if live["metadata"]["uid"] != *uid {
+            return Err(self.stale(doing, ApiError::Transport("another one has taken its place".to_owned())));
+        }
+        if live.pointer("/metadata/deletionTimestamp").is_some() {
+            return Ok(None);
+        }
+        let (now, moved) = self.same_again(doing, step, live, diff).await?;
+        if moved.action == step.change.action {
+            return Ok(Some(now));
+        }
+        let told = told(&Unforeseen::All(moved.reason), &Value::Null, Value::clone);
+        Err(self.stale(doing, ApiError::Transport(told)))
     }
 
     /// Waits until nothing is left of the object.
