@@ -35,7 +35,9 @@ fn world(journal: impl Fn(&Method) -> (Duration, StatusCode) + Copy + Send + Syn
         }
         async move {
             sleep(pause).await;
-            (code, json!({"metadata": {"uid": "u", "resourceVersion": "1"}, "message": "no"}).to_string())
+            let denied = "x is forbidden: User \"a\" cannot get path \"/x\"";
+            let message = if code == StatusCode::FORBIDDEN { denied } else { "no" };
+            (code, json!({"metadata": {"uid": "u", "resourceVersion": "1"}, "message": message}).to_string())
         }
     });
     let release = ReleaseName { namespace: "n".to_owned(), name: "r".to_owned() };
