@@ -85,7 +85,7 @@ impl Exit {
             Self::NotGenuine => "the plan file is not genuine",
             Self::Locked => "locked: someone else is at work there",
             Self::TimedOut => "timed out",
-            Self::PartlyApplied => "partly applied: some steps failed after others had been carried out",
+            Self::PartlyApplied => "partly applied: something was written, and not all came to its end",
             Self::NotPermitted => "the cluster does not permit it",
             Self::Usage => "usage: the command line, the file, or a file that it names is wrong",
             Self::Interrupted => "interrupted, or not confirmed",

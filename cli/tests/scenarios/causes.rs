@@ -138,9 +138,8 @@ fn a_hook_that_fails_is_told_with_its_log_though_its_policy_removes_it() {
     says(&scenario, &judged, "Job check", &["container hook: exit code 1 (Error); BackoffLimitExceeded: "]);
     says_the_log(&judged, "check");
     assert!(scenario.find("job/check").is_none());
-    // Nothing is written before the hook, so that this ends like any other failure.
     scenario.values(&values(&[], &hooks("does-not-exist")));
-    let judged = judge::apply(&scenario).exits(1);
+    let judged = judge::apply(&scenario).exits(10);
     says(&scenario, &judged, "Job check", &["can't be pulled: manifest unknown"]);
     scenario.values(&values(&[], &hooks("1.0.0")));
     judge::apply(&scenario).done();

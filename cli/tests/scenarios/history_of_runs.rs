@@ -28,14 +28,14 @@ fn every_run_that_writes_is_told_with_what_it_meant_to_do_and_how_it_ended() {
     assert_eq!(states(&scenario), ["done 0"], "who has nothing to do writes no journal");
     scenario
         .values("{data: {greeting: two}, hooks: [{name: broken, event: pre-upgrade, image: 'example/hook:fails'}]}");
-    judge::apply(&scenario).exits(1);
-    assert_eq!(states(&scenario), ["failed 1", "done 0"]);
+    judge::apply(&scenario).exits(10);
+    assert_eq!(states(&scenario), ["failed 10", "done 0"]);
     scenario.values("{data: {greeting: three}, hooks: [{name: long, event: pre-upgrade, suspend: true}]}");
     let apply = scenario.program(&["apply", "desired.toml", "--yes"]).start();
     until("the hook is waited for", || scenario.find("job/long"));
-    assert_eq!(states(&scenario), ["at-work null", "failed 1", "done 0"]);
+    assert_eq!(states(&scenario), ["at-work null", "failed 10", "done 0"]);
     apply.kill();
-    assert_eq!(states(&scenario), ["broken-off null", "failed 1", "done 0"]);
+    assert_eq!(states(&scenario), ["broken-off null", "failed 10", "done 0"]);
     let mark = audit::mark();
     let told = scenario.cfrt(&["history", "desired.toml"]).exits(0).stdout;
     assert!(audit::mutating(&audit::since(mark, &scenario)).is_empty(), "a history writes");
@@ -44,7 +44,7 @@ fn every_run_that_writes_is_told_with_what_it_meant_to_do_and_how_it_ended() {
         lines[0].ends_with("   broken off") && lines[0].contains("apply desired.toml   1 hook to run, 2 to update"),
         "{told}"
     );
-    assert!(lines[1].contains("failed after ") && lines[1].ends_with(", exit 1"), "{told}");
+    assert!(lines[1].contains("failed after ") && lines[1].ends_with(", exit 10"), "{told}");
     assert!(lines[2].contains("7 to create") && lines[2].contains("   done in "), "{told}");
     let run = &runs(&scenario)[2];
     assert_eq!((&run["file"], &run["counts"]), (&json!("desired.toml"), &json!({"create": 7})));

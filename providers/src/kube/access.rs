@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cfrt_engine::change::Action;
-use cfrt_engine::driver::{DriverError, Fault};
+use cfrt_engine::driver::{DriverError, Fault, Observation, Predicted};
 use cfrt_engine::plan::{Plan, Step};
 use cfrt_engine::resource::Part;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -219,13 +219,24 @@ pub async fn missing_rights(world: &World, plan: &Plan) -> Result<Vec<Denied>, D
 /// Everything that it takes and this login may not do; a server that doesn't answer.
 pub async fn permitted(world: &World, plan: &Plan) -> Result<(), DriverError> {
     let missing = missing_rights(world, plan).await?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let error = DriverError::new("making sure that this plan may be carried out", told(&missing));
-    Err(error
-        .fault(Fault::Forbidden)
-        .hint("nothing was written; have these rights granted, then run the same command again"))
+    let cause = match (missing.is_empty(), unconfirmed(plan)) {
+        (true, None) => return Ok(()),
+        (true, Some(step)) => {
+            format!("the server doesn't take a dry run of {} from this login", step.resource.id.address.short())
+        }
+        (false, _) => told(&missing),
+    };
+    let error = DriverError::new("making sure that this plan may be carried out", cause).fault(Fault::Forbidden);
+    Err(error.hint("nothing was written; have these rights granted, then run the same command again"))
+}
+
+/// A step that writes what no dry run has confirmed: nobody knows what it would do.
+fn unconfirmed(plan: &Plan) -> Option<&Step> {
+    let is_so = |step: &&Step| {
+        let denied = matches!(&step.seen, Observation::Present { predicted: Some(Predicted::NotPermitted), .. });
+        denied && step.change.action.writes()
+    };
+    plan.steps.iter().find(is_so)
 }
 
 /// One line for each thing, with all that may not be done with it.

@@ -17,6 +17,8 @@ use super::call::Call;
 use super::cause::{LOG, Question, explained, questions};
 use super::client::ApiError;
 use super::earlier::notes;
+use super::gvk::Gvk;
+use super::look::key;
 use super::parts::{kinds, parts, runs_to_an_end};
 use super::said::tail;
 use super::sight::Seen;
@@ -124,6 +126,12 @@ impl Around<'_> {
         (self.by_status)(self.live.as_deref())
     }
 
+    /// Whether this run has written the object.
+    fn written(&self) -> bool {
+        let kind = self.world.discovery.resolve(&Gvk::of_address(&self.resource.id.address));
+        kind.is_some_and(|kind| self.world.watches.has_written(&kind, &key(self.resource)))
+    }
+
     fn evidence(&mut self) -> Evidence {
         let parts = self.parts();
         let learnt = self.learnt.values().flatten().chain(&self.earlier).cloned();
@@ -160,7 +168,7 @@ impl Around<'_> {
             };
             timeout(LOOK, known).await.unwrap_or_default();
             self.watched = Some(watched);
-            self.earlier = notes(&live, &self.parts(), self.world.began());
+            self.earlier = notes(&live, &self.parts(), self.world.began(), self.written());
         }
         let failed = matches!(self.settled(), Settled::Failed(_)) && !kinds(&live).is_empty();
         if failed && explained(self.settled(), &self.evidence()) == self.settled() {
@@ -184,7 +192,10 @@ impl Around<'_> {
             let Some((question, open)) = due else { return };
             let live = self.live.as_ref();
             let namespace = live.and_then(|live| live["metadata"]["namespace"].as_str()).unwrap_or_default();
-            let asked = Asked { world: self.world, resource: self.resource, namespace };
+            let began = self.world.began().as_second();
+            // What is of the very second may be about what was written in it.
+            let since = if self.written() { began } else { began.saturating_add(1) };
+            let asked = Asked { world: self.world, resource: self.resource, namespace, since };
             let answer = timeout(ANSWER, asked.answer(&question)).await.unwrap_or_default();
             self.open.insert(question.clone(), open.asked());
             keep(&mut self.learnt, question, answer);
@@ -204,6 +215,8 @@ struct Asked<'a> {
     world: &'a World,
     resource: &'a Resource,
     namespace: &'a str,
+    /// From when on what is said is about this run, in seconds since 1970.
+    since: i64,
 }
 
 impl Asked<'_> {
@@ -231,7 +244,7 @@ impl Asked<'_> {
         for event in events.iter_mut().filter(|event| event.is_object()) {
             event["kind"] = "Event".into();
             let said = last_said(event);
-            event["new"] = said.is_some_and(|said| said >= self.world.began().as_second()).into();
+            event["new"] = said.is_some_and(|said| said >= self.since).into();
             event["said"] = said.into();
         }
         Ok(events)

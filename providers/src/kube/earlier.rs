@@ -13,15 +13,18 @@ const EARLIER: &str = "Earlier";
 const LASTING: [&str; 2] = ["ReplicaFailure", "Progressing"];
 
 /// Notes of what is from before a run began, by the server's clock: how older pods are, and what an object has said of itself
-/// since then. One that was written in this run says nothing of before.
-pub(crate) fn notes(live: &Value, parts: &[Arc<Value>], began: Timestamp) -> Vec<Arc<Value>> {
+/// before it. One that was `written` in this run says nothing of before.
+///
+/// The cluster's times are seconds, and what is of the very second says something else of either: pods may be this run's.
+pub(crate) fn notes(live: &Value, parts: &[Arc<Value>], began: Timestamp, written: bool) -> Vec<Arc<Value>> {
+    let (second, next) = (began.as_second(), began.as_second().saturating_add(1));
     let pods = parts.iter().map(|part| &**part).chain([live]).filter(|part| part["kind"] == "Pod");
-    let pods = pods.filter(|pod| is_old(&pod["metadata"]["creationTimestamp"], began)).map(|pod| {
+    let pods = pods.filter(|pod| is_before(second, &pod["metadata"]["creationTimestamp"])).map(|pod| {
         let restarts: Map<String, Value> =
             containers(pod).map(|status| (text(&status["name"]).to_owned(), status["restartCount"].clone())).collect();
         json!({"kind": EARLIER, "uid": pod["metadata"]["uid"], "restarts": restarts})
     });
-    let said = (!is_fresh(live, began)).then(|| lasting(live, began)).filter(|said| !said.is_empty());
+    let said = (!written).then(|| lasting(live, next)).filter(|said| !said.is_empty());
     let said = said.map(|said| json!({"kind": EARLIER, "uid": live["metadata"]["uid"], "said": said}));
     pods.chain(said).map(Arc::new).collect()
 }
@@ -52,25 +55,18 @@ fn note<'a>(seen: &'a Evidence, object: &Value) -> Option<&'a Value> {
 }
 
 /// The conditions that last, of those that say that something is the matter, and have said so since before.
-fn lasting(live: &Value, began: Timestamp) -> Vec<Value> {
+fn lasting(live: &Value, next: i64) -> Vec<Value> {
     let conditions = live.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
     let is_bad = |condition: &&Value| match text(&condition["type"]) {
         "ReplicaFailure" => condition["status"] == "True",
         name => LASTING.contains(&name) && condition["status"] == "False",
     };
-    let old = conditions.filter(is_bad).filter(|condition| is_old(&condition["lastTransitionTime"], began));
+    let old = conditions.filter(is_bad).filter(|condition| is_before(next, &condition["lastTransitionTime"]));
     old.cloned().collect()
 }
 
-/// Whether someone has written an object since then, but for its status.
-fn is_fresh(live: &Value, began: Timestamp) -> bool {
-    let writers = live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
-    let mut times = writers.filter(|writer| writer["subresource"].is_null()).map(|writer| &writer["time"]);
-    times.any(|time| !is_old(time, began))
-}
-
-fn is_old(time: &Value, began: Timestamp) -> bool {
-    text(time).parse::<Timestamp>().is_ok_and(|time| time.as_second() < began.as_second())
+fn is_before(second: i64, time: &Value) -> bool {
+    text(time).parse::<Timestamp>().is_ok_and(|time| time.as_second() < second)
 }
 
 fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
@@ -95,10 +91,9 @@ mod tests {
             "status": {"containerStatuses": [{"name": "main", "restartCount": restarts}]}})
     }
 
-    fn deployment(since: &str, written: &str) -> Value {
+    fn deployment(since: &str) -> Value {
         let condition = json!({"type": "ReplicaFailure", "status": "True", "lastTransitionTime": since});
-        let writer = json!({"manager": "helm", "time": written});
-        json!({"kind": "Deployment", "metadata": {"uid": "d", "managedFields": [writer]}, "status": {"conditions": [condition]}})
+        json!({"kind": "Deployment", "metadata": {"uid": "d"}, "status": {"conditions": [condition]}})
     }
 
     fn seen(live: &Value, parts: &[Value], notes: Vec<Arc<Value>>) -> Evidence {
@@ -112,7 +107,7 @@ mod tests {
             [("2026-11-23T11:00:00Z", 5, false), ("2026-11-23T11:00:00Z", 6, true), ("2026-11-23T12:00:00Z", 5, true)]
         {
             let (live, there) = (json!({"kind": "Deployment"}), pod(made, 5));
-            let notes = notes(&live, &[Arc::new(there)], began());
+            let notes = notes(&live, &[Arc::new(there)], began(), true);
             let later = pod(made, restarts);
             let seen = seen(&live, std::slice::from_ref(&later), notes);
             assert_eq!(has_ended_again(&seen, &later, "main"), has_ended, "{made} {restarts}");
@@ -122,15 +117,15 @@ mod tests {
     #[test]
     fn what_an_object_said_before_is_old_news_until_it_says_so_anew() {
         for (since, written, again, is_old) in [
-            ("2026-11-23T11:00:00Z", "2026-11-23T10:00:00Z", "2026-11-23T11:00:00Z", true),
-            ("2026-11-23T11:00:00Z", "2026-11-23T10:00:00Z", "2026-11-23T12:00:09Z", false),
-            ("2026-11-23T11:00:00Z", "2026-11-23T12:00:00Z", "2026-11-23T11:00:00Z", false),
-            ("2026-11-23T12:00:01Z", "2026-11-23T10:00:00Z", "2026-11-23T12:00:01Z", false),
+            ("2026-11-23T12:00:00Z", false, "2026-11-23T12:00:00Z", true),
+            ("2026-11-23T12:00:00Z", false, "2026-11-23T12:00:09Z", false),
+            ("2026-11-23T12:00:00Z", true, "2026-11-23T12:00:00Z", false),
+            ("2026-11-23T12:00:01Z", false, "2026-11-23T12:00:01Z", false),
         ] {
-            let notes = notes(&deployment(since, written), &[], began());
-            let seen = seen(&deployment(again, written), &[], notes);
+            let notes = notes(&deployment(since), &[], began(), written);
+            let seen = seen(&deployment(again), &[], notes);
             assert_eq!(is_old_news(&seen), is_old, "{since} {written} {again}");
         }
-        assert!(!is_old_news(&seen(&deployment("2026-11-23T11:00:00Z", ""), &[], Vec::new())));
+        assert!(!is_old_news(&seen(&deployment("2026-11-23T11:00:00Z"), &[], Vec::new())));
     }
 }

@@ -18,7 +18,7 @@ use super::read::{Key, ReadError, get, read};
 use super::state::states;
 use crate::last_apply::Proof;
 use crate::vault::Vault;
-use crate::world::{Access, World};
+use crate::world::World;
 
 mod again;
 use again::MadeAgain;
@@ -306,8 +306,8 @@ async fn predict_once(
             let object = reply.json().map_err(|error| unpredictable(resource, error))?;
             Predicted::Live(Arc::new(sealed(&world.vault, resource, object)))
         }
-        // Who may only read is to learn what we can tell without asking.
-        Err(ApiError::Denied(_)) if world.access == Access::ReadOnly => Predicted::NotPermitted,
+        // Who may only read is to learn what we can tell without asking, and who may not write all that he may not.
+        Err(ApiError::Denied(_)) => Predicted::NotPermitted,
         Err(ApiError::Immutable { fields, .. }) => {
             let target = MadeAgain { kind: &kind, key: &key, manager, live };
             let predicted = target.predicted(&world.kube, body, fields).await;

@@ -72,6 +72,11 @@ impl Watches {
         .boxed()
     }
 
+    /// Whether this run has written an object.
+    pub(crate) fn has_written(&self, kind: &Resolved, key: &Key) -> bool {
+        lock(&self.writes).contains_key(&(kind.collection(""), key.clone()))
+    }
+
     /// All objects of a kind in a namespace, as they are seen from now on.
     pub(crate) fn all(&self, kube: &Kube, kind: &Resolved, namespace: &str) -> watch::Receiver<Seen> {
         self.shared(kube, kind, namespace)

@@ -238,7 +238,7 @@ fn what_was_the_matter_before_anyone_waited_ends_the_wait_once_it_is_so_again() 
         pod
     };
     let told = |then: &Value, later: &Value, event: Option<Value>| {
-        let notes = notes(&live(DEPLOYMENT), &[Arc::new(old(then))], now);
+        let notes = notes(&live(DEPLOYMENT), &[Arc::new(old(then))], now, false);
         let around: Vec<Value> = notes.iter().map(|note| Value::clone(note)).chain([old(later)]).chain(event).collect();
         let told = waited(DEPLOYMENT, &around);
         told.split(':').next().unwrap_or_default().to_owned()
