@@ -1,8 +1,8 @@
 //! The judge of a whole scenario: every write of ours in it is one that a run which was at work then had announced.
 //!
 //! It sits where every scenario ends, so that no run escapes it: those that are killed, interrupted or refused, that go through
-//! faults or under another account. A request that was refused for want of rights wrote nothing, and its body was never read:
-//! it is the only one that isn't looked at. Where two runs are at work at once, either may have announced a write.
+//! faults or under another account. A request whose body was never read, for want of rights or because its
+//! sender was killed, wrote nothing: it is the only one that isn't looked at. Where two runs are at work at once, either may have announced a write.
 
 use crate::common::audit::{self, Event};
 use crate::common::scenario::Scenario;
@@ -18,9 +18,9 @@ pub(crate) fn judge(scenario: &Scenario) {
     assert!(wrong.is_empty(), "written in {}, and not announced:\n{}", scenario.namespace, wrong.join("\n"));
 }
 
-/// Whether the server refused a request before it read its body.
+/// Whether the server did nothing since it never had a request's body.
 fn is_unread(event: &Event) -> bool {
-    event.0["responseStatus"]["code"] == 403 && event.0["requestObject"].is_null()
+    !event.succeeded() && event.0["requestObject"].is_null()
 }
 
 /// What speaks against a write; nothing where a run that was at work had announced it.
