@@ -49,7 +49,7 @@ pub(crate) fn of_fault(fault: Fault, known: &str) -> Option<String> {
     let general = match fault {
         Fault::World | Fault::Refused | Fault::Input => return None,
         Fault::Forbidden => "`kubectl auth can-i --list` shows what you may do there",
-        Fault::Locked => "wait until the other run is through, then run the same command again",
+        Fault::Locked => "once nobody else is at work on the release, run the same command again",
         Fault::Stale => "run `cfrt plan` again and look at what has moved",
         Fault::TimedOut => {
             "look at what it waits for, then run the same command again; `[wait]` in the file says for how long"
