@@ -171,3 +171,21 @@ fn a_claim_that_the_chart_no_longer_has_goes_only_where_the_file_agrees() {
     let judged = judge::apply(&scenario).done();
     assert_eq!(judged.plan.step(&name).action, "delete");
 }
+
+#[test]
+#[ignore = "needs a control plane, an audit log and helm"]
+fn a_secret_that_can_not_change_is_foreseen_from_the_cache_as_without_it() {
+    let scenario = Scenario::small("frozen-secret");
+    let secret =
+        |text: &str| object("v1", "Secret", "frozen", &format!("immutable: true, stringData: {{text: {text}}}"));
+    of(&scenario, &[secret("one-of-many-words")]);
+    judge::apply(&scenario).done();
+    of(&scenario, &[secret("two-of-many-words")]);
+    let name = format!("Secret {}/frozen", scenario.namespace);
+    // The second and third find the chart rendered, and its Secrets sealed.
+    for _ in 0..3 {
+        assert_eq!(scenario.plan().step(&name).action, "replace");
+    }
+    judge::apply(&scenario).done();
+    scenario.detailed().exits(0);
+}
